@@ -1,0 +1,1 @@
+//! A pretend Marathon, Mesos and Slack.

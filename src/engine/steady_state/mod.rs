@@ -1,0 +1,1 @@
+//! Samples to evidence to abort; readings to verdict.

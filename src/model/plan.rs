@@ -1,0 +1,154 @@
+//! Exact steps, targets and order. Immutable; has a digest; an approval is for a digest.
+
+use super::command::Person;
+use super::experiment::Hypothesis;
+use super::ids::{AppId, ClusterName, InstanceId, PlanDigest, PolicyDigest, PolicyName, RunId, TaskId};
+use super::policy::{ApprovalRule, BlastRadius, Mode, RateLimit};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use std::time::Duration;
+
+/// What a run will do, with nothing left to choose.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// The run that will execute it.
+    pub run: RunId,
+    /// The policy it was made from.
+    pub policy: PolicyName,
+    /// That policy as it was.
+    pub policy_digest: PolicyDigest,
+    /// The team that answers for it.
+    pub team: String,
+    /// Where.
+    pub cluster: ClusterName,
+    /// The Marathon it was made for.
+    pub framework_id: String,
+    /// Rehearse or enforce.
+    pub mode: Mode,
+    /// The app that is hit.
+    pub app: AppId,
+    /// Version of its definition when planned.
+    pub app_version: String,
+    /// Its size when planned.
+    pub instances: u32,
+    /// How many served when planned.
+    pub healthy: u32,
+    /// Who asked; `None` for the schedule.
+    pub requested_by: Option<Person>,
+    /// In this order.
+    pub steps: Vec<Step>,
+    /// Least time between two steps.
+    pub gap: Duration,
+    /// The most that may be down at once.
+    pub blast_radius: BlastRadius,
+    /// How fast kills may follow each other.
+    pub rate_limit: RateLimit,
+    /// Running counts as healthy for an app without health checks.
+    pub allow_no_health_check: bool,
+    /// What must stay true.
+    pub hypothesis: Hypothesis,
+    /// Whose yes is needed.
+    pub approval: ApprovalRule,
+    /// Slack channel id, when the policy has one of its own.
+    pub channel: Option<String>,
+    /// When it was made.
+    pub made_at: DateTime<Utc>,
+    /// What the planner wants people to know: ownership unknown, no health check, …
+    pub remarks: Vec<String>,
+}
+
+/// One change: what goes out in one request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    /// From 1.
+    pub number: u32,
+    /// Tasks that die in this step; not empty.
+    pub targets: Vec<Target>,
+}
+
+/// One task that will die.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Target {
+    /// Its app.
+    pub app: AppId,
+    /// Exactly this incarnation.
+    pub task: TaskId,
+    /// What survives a restart on Marathon 1.8 and later.
+    pub instance: InstanceId,
+    /// Where it runs, for people.
+    pub host: String,
+}
+
+impl Plan {
+    /// Digest over the canonical JSON: keys sorted, no floats.
+    ///
+    /// # Panics
+    ///
+    /// Never: a plan holds nothing that JSON cannot say.
+    pub fn digest(&self) -> PlanDigest {
+        let value = serde_json::to_value(self).expect("a plan is plain data");
+        let mut text = String::new();
+        canonical(&value, &mut text);
+        PlanDigest::new(hex(&Sha256::digest(text.as_bytes())))
+    }
+
+    /// How many tasks die in all.
+    pub fn kills(&self) -> u32 {
+        u32::try_from(self.steps.iter().map(|s| s.targets.len()).sum::<usize>()).unwrap_or(u32::MAX)
+    }
+
+    /// The longest the part from step `next` (from 1; 1 includes the baseline) may take, recovery included.
+    pub fn longest_from(&self, next: u32) -> Duration {
+        let h = &self.hypothesis;
+        let baseline = if next <= 1 { h.baseline.at_most } else { Duration::ZERO };
+        let left = (self.steps.len() as u32).saturating_sub(next.max(1) - 1);
+        baseline + (self.gap.max(h.recovery.within)) * left
+    }
+
+    /// The step with this number.
+    pub fn step(&self, number: u32) -> Option<&Step> {
+        self.steps.iter().find(|s| s.number == number)
+    }
+}
+
+/// Writes JSON with sorted keys and without blanks, whatever map type the JSON crate was built with.
+pub fn canonical(value: &Value, out: &mut String) {
+    match value {
+        Value::Object(map) => {
+            let mut keys: Vec<_> = map.iter().collect();
+            keys.sort_by(|a, b| a.0.cmp(b.0));
+            out.push('{');
+            for (index, (key, value)) in keys.into_iter().enumerate() {
+                if index > 0 {
+                    out.push(',');
+                }
+                out.push_str(&Value::from(key.as_str()).to_string());
+                out.push(':');
+                canonical(value, out);
+            }
+            out.push('}');
+        }
+        Value::Array(items) => {
+            out.push('[');
+            for (index, item) in items.iter().enumerate() {
+                if index > 0 {
+                    out.push(',');
+                }
+                canonical(item, out);
+            }
+            out.push(']');
+        }
+        other => out.push_str(&other.to_string()),
+    }
+}
+
+/// Lower-case hex.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        text.push(char::from_digit(u32::from(byte >> 4), 16).unwrap_or('0'));
+        text.push(char::from_digit(u32::from(byte & 15), 16).unwrap_or('0'));
+        text
+    })
+}

@@ -1,0 +1,479 @@
+//! What a team allows to be broken, when, how much, and with whose approval.
+
+use super::experiment::Hypothesis;
+use super::ids::{AppId, ClusterName, GroupId, PersonId, PolicyDigest, PolicyName};
+use chrono::{NaiveDate, NaiveTime, Weekday};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::time::Duration;
+
+/// One policy file, checked.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Policy {
+    /// `metadata.name`.
+    pub name: PolicyName,
+    /// `metadata.team`: who answers for it. Must own the apps where ownership is declared.
+    pub team: String,
+    /// `metadata.labels`: for people and for grouping only.
+    pub labels: BTreeMap<String, String>,
+    /// Off, rehearse or enforce.
+    pub mode: Mode,
+    /// A cluster of the settings file.
+    pub cluster: ClusterName,
+    /// Which apps and tasks may be hit.
+    pub scope: Scope,
+    /// What is done to them.
+    pub fault: FaultSpec,
+    /// When it may happen and how often it is meant to.
+    pub schedule: Schedule,
+    /// The most that may be down because of us, at once.
+    pub blast_radius: BlastRadius,
+    /// How fast kills may follow each other, across runs and restarts.
+    pub rate_limit: RateLimit,
+    /// What must stay true.
+    pub hypothesis: Hypothesis,
+    /// Whose yes is needed.
+    pub approval: ApprovalRule,
+    /// Who is told.
+    pub notify: NotifyRule,
+    /// Digest over everything above; any change changes it.
+    pub digest: PolicyDigest,
+}
+
+/// How far a policy goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Nothing is planned.
+    Off,
+    /// Everything but the kill.
+    Rehearse,
+    /// The real thing.
+    Enforce,
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Off => "off",
+            Self::Rehearse => "rehearse",
+            Self::Enforce => "enforce",
+        })
+    }
+}
+
+/// Which apps and tasks a policy may hit.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Scope {
+    /// `target.apps.labels`; `None` leaves the labels free.
+    pub selector: Option<LabelSelector>,
+    /// `target.apps.ids`; empty means every app that the selector leaves.
+    pub ids: Vec<AppPattern>,
+    /// `target.apps.except`.
+    pub except: Vec<AppPattern>,
+    /// `target.tasks.minAge`: younger tasks are left alone.
+    pub min_age: Duration,
+    /// `target.tasks.healthyOnly`: only tasks that count as healthy may be chosen.
+    pub healthy_only: bool,
+    /// `target.tasks.allowNoHealthCheck`: running counts as healthy for an app without health checks.
+    pub allow_no_health_check: bool,
+    /// `target.onePer`: what shares one turn.
+    pub one_per: Fairness,
+}
+
+impl Scope {
+    /// Whether the ids, exceptions and labels let this app in. Opting in is asked elsewhere.
+    pub fn names(&self, app: &AppId, labels: &BTreeMap<String, String>) -> bool {
+        self.selector.as_ref().is_none_or(|s| s.matches(labels))
+            && (self.ids.is_empty() || self.ids.iter().any(|p| p.matches(app)))
+            && !self.except.iter().any(|p| p.matches(app))
+    }
+}
+
+/// What shares one turn when the next app is drawn.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Fairness {
+    /// Every app has its own turn.
+    App,
+    /// Apps of one group path share a turn.
+    Group,
+    /// Apps with one value of this label share a turn.
+    Label(String),
+}
+
+/// A conjunction of label terms. Like Marathon, and unlike Kubernetes, `!=` and `notin` do not
+/// match an app that lacks the label (`LabelSelector.scala`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LabelSelector {
+    /// All of these must hold.
+    pub terms: Vec<LabelTerm>,
+}
+
+/// One term of a [`LabelSelector`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum LabelTerm {
+    /// The label is there.
+    Exists(String),
+    /// The label is there and its value is one of these.
+    In(String, BTreeSet<String>),
+    /// The label is there and its value is none of these.
+    NotIn(String, BTreeSet<String>),
+}
+
+impl LabelSelector {
+    /// Whether an app with these labels is selected.
+    pub fn matches(&self, labels: &BTreeMap<String, String>) -> bool {
+        self.terms.iter().all(|term| match term {
+            LabelTerm::Exists(key) => labels.contains_key(key),
+            LabelTerm::In(key, values) => labels.get(key).is_some_and(|v| values.contains(v)),
+            LabelTerm::NotIn(key, values) => labels.get(key).is_some_and(|v| !values.contains(v)),
+        })
+    }
+}
+
+impl fmt::Display for LabelSelector {
+    /// Marathon's own grammar, as `GET /v2/apps?label=` wants it; everything outside
+    /// `[A-Za-z0-9._-]` is backslash-escaped.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = |text: &str| -> String {
+            text.chars().fold(String::new(), |mut out, c| {
+                if !(c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-')) {
+                    out.push('\\');
+                }
+                out.push(c);
+                out
+            })
+        };
+        let list = |values: &BTreeSet<String>| values.iter().map(|v| word(v)).collect::<Vec<_>>().join(",");
+        for (index, term) in self.terms.iter().enumerate() {
+            if index > 0 {
+                f.write_str(",")?;
+            }
+            match term {
+                LabelTerm::Exists(key) => write!(f, "{}", word(key))?,
+                LabelTerm::In(key, values) if values.len() == 1 => write!(f, "{}=={}", word(key), list(values))?,
+                LabelTerm::NotIn(key, values) if values.len() == 1 => write!(f, "{}!={}", word(key), list(values))?,
+                LabelTerm::In(key, values) => write!(f, "{} in ({})", word(key), list(values))?,
+                LabelTerm::NotIn(key, values) => write!(f, "{} notin ({})", word(key), list(values))?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// An app id in which `*` stands for one segment or a part of one, and `**` for any number of segments.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct AppPattern(pub String);
+
+impl AppPattern {
+    /// Whether the pattern names this app.
+    pub fn matches(&self, app: &AppId) -> bool {
+        fn segments(pattern: &[&str], id: &[&str]) -> bool {
+            match (pattern.first(), id.first()) {
+                (None, None) => true,
+                (Some(&"**"), _) => {
+                    segments(&pattern[1..], id) || (!id.is_empty() && segments(pattern, &id[1..]))
+                }
+                (Some(p), Some(s)) => glob(p.as_bytes(), s.as_bytes()) && segments(&pattern[1..], &id[1..]),
+                _ => false,
+            }
+        }
+        fn glob(pattern: &[u8], text: &[u8]) -> bool {
+            match (pattern.first(), text.first()) {
+                (None, None) => true,
+                (Some(b'*'), _) => glob(&pattern[1..], text) || (!text.is_empty() && glob(pattern, &text[1..])),
+                (Some(p), Some(t)) if p == t => glob(&pattern[1..], &text[1..]),
+                _ => false,
+            }
+        }
+        let split = |s: &str| s.trim_start_matches('/').split('/').map(str::to_owned).collect::<Vec<_>>();
+        let (p, i) = (split(&self.0), split(app.as_str()));
+        segments(&p.iter().map(String::as_str).collect::<Vec<_>>(), &i.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+
+    /// The text before the first star: what `GET /v2/apps?id=` may be asked for.
+    pub fn literal_prefix(&self) -> &str {
+        self.0.split('*').next().unwrap_or("")
+    }
+}
+
+impl fmt::Display for AppPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A kind of harm, as a policy declares it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum FaultSpec {
+    /// Ends tasks of one app.
+    KillTasks {
+        /// How many in one run.
+        count: Count,
+        /// How many of them in one step, hence in one request.
+        at_once: u32,
+        /// The least time between two steps; a step also waits for recovery.
+        gap: Duration,
+    },
+}
+
+/// How many tasks one run kills.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Count {
+    /// This many.
+    Exactly(u32),
+    /// This share of the app's instances in per cent, rounded down.
+    Percent(u32),
+    /// A number from 1 to this, drawn from the seed.
+    RandomUpTo(u32),
+}
+
+impl fmt::Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exactly(1) => f.write_str("1 task"),
+            Self::Exactly(n) => write!(f, "{n} tasks"),
+            Self::Percent(p) => write!(f, "{p} % of the tasks"),
+            Self::RandomUpTo(n) => write!(f, "1 to {n} tasks"),
+        }
+    }
+}
+
+/// When runs may happen and how often they are meant to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Schedule {
+    /// Civil spans; a policy without any never runs.
+    pub windows: Vec<Window>,
+    /// The IANA zone the windows and holidays are in.
+    pub timezone: chrono_tz::Tz,
+    /// Civil dates without runs.
+    pub holidays: BTreeSet<NaiveDate>,
+    /// How runs come about.
+    pub cadence: Cadence,
+    /// The least time between the kills of two runs on one app.
+    pub min_gap: MinGap,
+}
+
+/// A span of civil time on some weekdays. Never across midnight.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Window {
+    /// Weekdays, not empty.
+    pub days: Vec<Weekday>,
+    /// First civil minute inside.
+    pub from: NaiveTime,
+    /// First civil minute outside.
+    pub to: NaiveTime,
+}
+
+/// How runs come about.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Cadence {
+    /// Only when a person asks.
+    OnDemand,
+    /// On average once in this many work days, drawn from the seed; at most once a day.
+    MeanTimeBetween {
+        /// Work days.
+        workdays: u32,
+    },
+    /// At a fixed distance from the opening of the window.
+    Every(Duration),
+}
+
+/// The least distance between the kills of two runs on one app.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum MinGap {
+    /// No minimum of its own.
+    None,
+    /// Whole work days: with 1, the next work day is allowed.
+    Workdays(u32),
+    /// Elapsed time.
+    Elapsed(Duration),
+}
+
+/// The most that may be down because of us, at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlastRadius {
+    /// Tasks of one app. Zero means zero.
+    pub max_tasks: u32,
+    /// Share of the app's instances in per cent, rounded down.
+    pub max_percent: u32,
+    /// Healthy tasks that must be left.
+    pub min_healthy: u32,
+    /// Apps at once under this policy.
+    pub max_apps: u32,
+}
+
+impl BlastRadius {
+    /// `B(A)` of `reliability`: how many instances of an app of this size may be down at once,
+    /// rounded down.
+    pub fn allowance(&self, instances: u32) -> u32 {
+        let percent = u64::from(instances) * u64::from(self.max_percent) / 100;
+        self.max_tasks
+            .min(u32::try_from(percent).unwrap_or(u32::MAX))
+            .min(instances.saturating_sub(self.min_healthy))
+    }
+}
+
+/// How fast kills may follow each other: GCRA, and never more than `kills` in any stretch of `per`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RateLimit {
+    /// Tasks killed.
+    pub kills: u32,
+    /// In this time.
+    pub per: Duration,
+    /// How many may come at once.
+    pub burst: u32,
+}
+
+/// Whose yes is needed before a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApprovalRule {
+    /// Whether a person has to say yes.
+    pub mode: ApprovalMode,
+    /// Slack user ids (or API token names) who may say it.
+    pub users: BTreeSet<PersonId>,
+    /// Slack user groups who may say it; resolved at the click and at the start.
+    pub groups: BTreeSet<GroupId>,
+    /// How many different people.
+    pub quorum: u32,
+    /// How long the request stands.
+    pub expires: Duration,
+}
+
+/// Whether a person has to say yes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ApprovalMode {
+    /// Yes, for every plan.
+    Required,
+    /// No; the run is announced.
+    Automatic,
+}
+
+/// Who is told.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NotifyRule {
+    /// Slack channel id; the settings' channel when absent.
+    pub channel: Option<String>,
+}
+
+/// Who owns an app, and whether it is opted in: `owners.yaml` in the policy folder.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Owner {
+    /// An exact id, or a group path that ends in `/`. Nothing looser for the right to kill.
+    pub app: String,
+    /// The team that owns it.
+    pub team: String,
+    /// Whether it may be hit at all.
+    pub opt_in: bool,
+}
+
+impl Owner {
+    /// Whether this line speaks of the app.
+    pub fn covers(&self, app: &AppId) -> bool {
+        if self.app.ends_with('/') { app.as_str().starts_with(&self.app) } else { app.as_str() == self.app }
+    }
+}
+
+/// Everything the policy folder says at one moment.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PolicySet {
+    /// By name.
+    pub policies: BTreeMap<PolicyName, PolicyState>,
+    /// `owners.yaml`.
+    pub owners: Vec<Owner>,
+    /// Why `owners.yaml` can't be used, if it can't: then nothing that needs it is opted in.
+    pub owners_bad: Option<String>,
+}
+
+/// A policy as its file is now.
+#[derive(Clone, Debug, PartialEq)]
+pub enum PolicyState {
+    /// The file is good.
+    Active(std::sync::Arc<Policy>),
+    /// The file turned bad, or another file has the same name. The last good version is not used.
+    Suspended {
+        /// Every problem, with file, line, column and how to mend it.
+        why: String,
+    },
+}
+
+/// Limits of the settings file that bind every policy on top of its own.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Tasks down by us at once, over the whole cluster.
+    pub tasks_down: u32,
+    /// Kills in any hour, over the whole cluster.
+    pub kills_per_hour: u32,
+    /// Kills in a civil work day, over the whole cluster.
+    pub kills_per_workday: u32,
+    /// Apps that are never hit.
+    pub forbidden_apps: Vec<AppPattern>,
+    /// Spans of civil dates without runs; both ends included.
+    pub freezes: Vec<Freeze>,
+    /// The zone of `freezes` and of the work day.
+    pub timezone: chrono_tz::Tz,
+    /// Holidays for every policy.
+    pub holidays: BTreeSet<NaiveDate>,
+}
+
+/// A span of civil dates without runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Freeze {
+    /// First day.
+    pub from: NaiveDate,
+    /// Last day.
+    pub to: NaiveDate,
+    /// Why.
+    pub why: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_star_stays_in_its_segment_and_two_stars_do_not() {
+        #[track_caller]
+        fn check(pattern: &str, id: &str, expected: bool) {
+            assert_eq!(AppPattern(pattern.into()).matches(&AppId::new(id)), expected, "{pattern} {id}");
+        }
+        check("/shop/*", "/shop/cart", true);
+        check("/shop/*", "/shop/cart/v2", false);
+        check("/shop/**", "/shop/cart/v2", true);
+        check("/shop/**", "/shops/cart", false);
+        check("/shop/ca*t", "/shop/cart", true);
+        check("/shop/cart", "/shop/cart2", false);
+        check("/**/db", "/a/b/db", true);
+    }
+
+    #[test]
+    fn the_radius_is_the_smallest_of_three_and_rounds_down() {
+        let radius = BlastRadius { max_tasks: 3, max_percent: 20, min_healthy: 2, max_apps: 1 };
+        assert_eq!(radius.allowance(4), 0);
+        assert_eq!(radius.allowance(9), 1);
+        assert_eq!(radius.allowance(100), 3);
+        assert_eq!(BlastRadius { max_percent: 100, ..radius }.allowance(3), 1);
+        assert_eq!(BlastRadius { max_tasks: 0, ..radius }.allowance(100), 0);
+    }
+
+    #[test]
+    fn selectors_are_written_in_marathons_grammar() {
+        let selector = LabelSelector {
+            terms: vec![
+                LabelTerm::In("chaos".into(), ["opt-in".to_owned()].into()),
+                LabelTerm::In("tier".into(), ["a".to_owned(), "b".to_owned()].into()),
+                LabelTerm::Exists("x/y".into()),
+            ],
+        };
+        assert_eq!(selector.to_string(), r"chaos==opt-in,tier in (a,b),x\/y");
+    }
+}

@@ -1,0 +1,118 @@
+//! The record of a run. Every rendering takes its numbers from here alone.
+
+use super::approval::{Approval, Denial};
+use super::experiment::Sample;
+use super::gate::Judgement;
+use super::ids::{AppId, PlanDigest, RunId};
+use super::plan::Plan;
+use super::run::{Aborted, Intent};
+use super::verdict::Verdict;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+/// Version of the report's form.
+pub const SCHEMA: &str = "heartbreak/report/v1";
+
+/// The whole record of one run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// [`SCHEMA`].
+    pub schema: String,
+    /// Version of the operator that wrote it.
+    pub operator: String,
+    /// The run.
+    pub run: RunId,
+    /// What was planned.
+    pub plan: Plan,
+    /// Its digest.
+    pub digest: PlanDigest,
+    /// When the plan was made.
+    pub began: DateTime<Utc>,
+    /// When the run ended; `None` while it is open.
+    pub ended: Option<DateTime<Utc>>,
+    /// Who said yes.
+    pub approvals: Vec<Approval>,
+    /// Who said no.
+    pub denied: Option<Denial>,
+    /// Every judgement that was journalled for the run, in order.
+    pub judgements: Vec<Judgement>,
+    /// Every kill and what became of it.
+    pub intents: Vec<Intent>,
+    /// Recovery of each kill, by stage.
+    pub recoveries: Vec<KillRecovery>,
+    /// Why it ended early.
+    pub abort: Option<Aborted>,
+    /// Kill requests that left after the breach: always 0.
+    pub kills_after_breach: u32,
+    /// How many tasks served, over time.
+    pub health: Vec<HealthPoint>,
+    /// Every sample of every probe, in order; thinned when there are very many.
+    pub samples: Vec<Sample>,
+    /// Evidence as a share of what an abort needs, over time.
+    pub evidence: Vec<EvidencePoint>,
+    /// Harm done while the run was armed.
+    pub harm: Vec<Harm>,
+    /// What it taught; `None` while it is open.
+    pub verdict: Option<Verdict>,
+}
+
+/// How many tasks of an app served at a moment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct HealthPoint {
+    /// When.
+    pub at: DateTime<Utc>,
+    /// Which app.
+    pub app: AppId,
+    /// Serving.
+    pub healthy: u32,
+    /// Asked for.
+    pub instances: u32,
+    /// `TASK_RUNNING` rows.
+    pub running: u32,
+    /// Staged and starting rows.
+    pub staged: u32,
+}
+
+/// Evidence of one probe at a moment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EvidencePoint {
+    /// When.
+    pub at: DateTime<Utc>,
+    /// Whose.
+    pub probe: super::ids::ProbeName,
+    /// Per cent of what an abort needs, on the logarithmic gauge, 0 to 100.
+    pub percent: u32,
+}
+
+/// When each stage after a kill was reached (`steady-state` §5.1). Absent values are censored: not
+/// seen before the run ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct KillRecovery {
+    /// The step.
+    pub step: u32,
+    /// t0: the request was answered, or given up.
+    pub killed: DateTime<Utc>,
+    /// t1: the victim is gone.
+    pub gone: Option<DateTime<Utc>>,
+    /// t3: a replacement runs.
+    pub running: Option<DateTime<Utc>>,
+    /// t6: as many serve as before.
+    pub capacity: Option<DateTime<Utc>>,
+    /// t7: start of the first steady stretch after t6.
+    pub steady: Option<DateTime<Utc>>,
+}
+
+/// What one probe counted while the run was armed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Harm {
+    /// Whose.
+    pub probe: super::ids::ProbeName,
+    /// Observations.
+    pub observed: u64,
+    /// Bad ones.
+    pub bad: u64,
+    /// Highest bad share of one sample.
+    pub worst: f64,
+    /// Samples without an answer.
+    pub blind: u64,
+}

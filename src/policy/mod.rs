@@ -1,0 +1,1 @@
+//! Policy files to `model::Policy`.

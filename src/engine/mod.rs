@@ -1,6 +1,15 @@
 //! Decisions: pure functions over nouns. No I/O, no clock, no `async`.
 
 pub mod admit;
+pub mod authority;
+pub mod faults;
+pub mod gates;
+pub mod history;
+pub mod lifecycle;
+pub mod ownership;
+pub mod planner;
 pub mod rate;
+pub mod report;
 pub mod schedule;
 pub mod steady_state;
+pub mod targets;

@@ -96,6 +96,20 @@ impl fmt::Display for GateName {
     }
 }
 
+/// What the pager says, where one can be asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "pager", content = "why")]
+pub enum PagerAnswer {
+    /// The settings name none: the gate passes and says so.
+    NotConfigured,
+    /// No matching alert.
+    Quiet,
+    /// These alerts.
+    Ringing(Vec<String>),
+    /// It could not be asked.
+    Unknown(String),
+}
+
 /// What one gate says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", tag = "answer", content = "why")]
@@ -158,7 +172,9 @@ pub struct Judgement {
 impl Judgement {
     /// Whether every gate said yes and none is missing.
     pub fn passes(&self) -> bool {
-        GateName::ALL.iter().all(|gate| self.answers.iter().any(|a| a.gate == *gate))
+        GateName::ALL
+            .iter()
+            .all(|gate| self.answers.iter().any(|a| a.gate == *gate))
             && self.answers.iter().all(|a| a.answer.passes())
     }
 

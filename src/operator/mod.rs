@@ -1,1 +1,752 @@
-//! The loop.
+//! The loop: the only place where engine and ports meet.
+//!
+//! [`Operator::run`] serves all policies fairly, one [`Operator::pass`] at a time: look, decide, ask every
+//! gate, change at most one thing, write it down. A wake-up carries no data; timer, Marathon event and
+//! command all lead to the same pass over the same state. There is no recovery code: a restart is the
+//! next pass.
+
+mod book;
+mod change;
+mod conclude;
+mod fence;
+mod inbox;
+mod observe;
+mod pace;
+mod rehearsal;
+mod tell;
+mod views;
+mod watch;
+
+pub use book::CommitError;
+
+use crate::engine::history::Ledger;
+use crate::engine::lifecycle::{self, Turn, View};
+use crate::engine::schedule;
+use crate::model::command::{Person, Role, Via};
+use crate::model::entry::Body;
+use crate::model::experiment::AbortCause;
+use crate::model::ids::{ClusterName, IntentId, PolicyName, RunId};
+use crate::model::policy::{Limits, Policy, PolicySet, PolicyState};
+use crate::model::run::{IntentState, Phase, Run};
+use crate::model::snapshot::Snapshot;
+use crate::ports::clock::{Clock, Dice};
+use crate::ports::cluster::Cluster;
+use crate::ports::journal::{Journal, JournalError};
+use crate::ports::notifier::Notifier;
+use crate::ports::pager::Pager;
+use crate::ports::prober::Prober;
+use crate::ports::reporter::Reporter;
+use crate::ports::stop_file::StopFile;
+use book::Book;
+use chrono::{DateTime, TimeDelta, Utc};
+use fence::Fence;
+use futures_util::FutureExt;
+use std::collections::{BTreeMap, BTreeSet};
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::{Notify, watch as channel};
+use watch::Watch;
+
+/// The outside.
+pub struct Ports {
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Dice.
+    pub dice: Arc<dyn Dice>,
+    /// Marathons by the settings' names.
+    pub clusters: BTreeMap<ClusterName, Arc<dyn Cluster>>,
+    /// Probes.
+    pub prober: Arc<dyn Prober>,
+    /// The record.
+    pub journal: Arc<dyn Journal>,
+    /// People.
+    pub notifier: Arc<dyn Notifier>,
+    /// Alerts.
+    pub pager: Arc<dyn Pager>,
+    /// Reports.
+    pub reporter: Arc<dyn Reporter>,
+    /// The halt file.
+    pub stop_file: Arc<dyn StopFile>,
+}
+
+/// What the settings say, as far as it decides.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Version of the binary.
+    pub version: String,
+    /// Whether anything may be killed.
+    pub armed: bool,
+    /// Limits that bind every policy.
+    pub limits: Limits,
+    /// The label and value that opt an app in.
+    pub opt_in: (String, String),
+    /// The label that names the owning team.
+    pub team_label: String,
+    /// The installation's secret seed for draws.
+    pub seed: String,
+    /// How long an unanswered kill stays charged at least: at least the longest pause, network delay and
+    /// execution time together.
+    pub quarantine: TimeDelta,
+    /// How long to wait for the answer to a kill.
+    pub kill_timeout: Duration,
+    /// No byte of a kill leaves later than this after its intent.
+    pub intent_deadline: TimeDelta,
+    /// Framework ids that the settings insist on.
+    pub framework_ids: BTreeMap<ClusterName, String>,
+}
+
+/// What was last seen of a cluster.
+#[derive(Clone, Debug, Default)]
+struct Seen {
+    whole_at: Option<DateTime<Utc>>,
+    last: Option<Arc<Snapshot>>,
+}
+
+/// When a policy's next pass is, and how it went so far.
+#[derive(Clone, Debug, Default)]
+struct Turns {
+    next: Duration,
+    failures: u32,
+    waiting: String,
+    /// What was last told about failures, so that people are told once.
+    told: Option<String>,
+}
+
+/// The operator.
+pub struct Operator {
+    ports: Ports,
+    config: Config,
+    policies: channel::Receiver<Arc<PolicySet>>,
+    book: Book,
+    installation: String,
+    fence: Arc<Fence>,
+    watches: Mutex<BTreeMap<RunId, Watch>>,
+    seen: Mutex<BTreeMap<ClusterName, Seen>>,
+    turns: Mutex<BTreeMap<PolicyName, Turns>>,
+    in_flight: Mutex<BTreeSet<IntentId>>,
+    /// Answers that could not be journalled yet: facts are never lost while the process lives.
+    unwritten: Mutex<BTreeMap<IntentId, IntentState>>,
+    unwritten_aborts: Mutex<BTreeMap<RunId, AbortCause>>,
+    /// Attention notices of this process: what, and what to do.
+    attention: Mutex<BTreeMap<String, (String, String)>>,
+    wake: Arc<Notify>,
+    tell: Notify,
+    started: (DateTime<Utc>, Duration),
+    turned: Mutex<Duration>,
+}
+
+/// Why a pass could not do its work. A refusal is an answer, not an error.
+#[derive(Debug, thiserror::Error)]
+pub enum PassError {
+    /// The journal could not be written or read.
+    #[error("the journal can't be used")]
+    Journal(#[source] JournalError),
+    /// Something a pass needs could not be had.
+    #[error("{0}")]
+    Other(String),
+}
+
+impl<E: std::fmt::Display> From<CommitError<E>> for PassError {
+    fn from(error: CommitError<E>) -> Self {
+        match error {
+            CommitError::Journal(error) => Self::Journal(error),
+            CommitError::Refused(why) => Self::Other(why.to_string()),
+        }
+    }
+}
+
+impl Operator {
+    /// Reads the journal, ends what an earlier process left armed, and is ready to run.
+    ///
+    /// # Errors
+    ///
+    /// When the journal can't be read or written: then nothing runs.
+    pub async fn start(
+        ports: Ports,
+        config: Config,
+        policies: channel::Receiver<Arc<PolicySet>>,
+        wake: Arc<Notify>,
+    ) -> Result<Arc<Self>, JournalError> {
+        let installation = ports.journal.installation().await?;
+        let book = Book::open(ports.journal.clone(), ports.clock.clone()).await?;
+        let process = format!("{:016x}", ports.dice.number());
+        let version = config.version.clone();
+        let started = book.commit(|ledger, _| {
+            let mut bodies = vec![Body::Started {
+                version: version.clone(),
+                process: process.clone(),
+            }];
+            for (run, cause) in ledger.left_open() {
+                bodies.push(Body::Aborting {
+                    run,
+                    cause,
+                    breach_to_fence_us: None,
+                });
+            }
+            Ok::<_, std::convert::Infallible>(bodies)
+        });
+        match started.await {
+            Ok(_) => {}
+            Err(CommitError::Journal(error)) => return Err(error),
+            Err(CommitError::Refused(never)) => match never {},
+        }
+        let fence = Arc::new(Fence::default());
+        book.read(|ledger| {
+            for run in ledger.open_runs().filter(|r| r.abort.is_some()) {
+                fence.close(&run.id, "the run is aborting", ports.clock.elapsed());
+            }
+            if ledger.halt.is_some() {
+                fence.close_all("a halt is in force");
+            }
+        })
+        .await;
+        let started = (ports.clock.now(), ports.clock.elapsed());
+        Ok(Arc::new(Self {
+            ports,
+            config,
+            policies,
+            book,
+            installation,
+            fence,
+            watches: Mutex::default(),
+            seen: Mutex::default(),
+            turns: Mutex::default(),
+            in_flight: Mutex::default(),
+            unwritten: Mutex::default(),
+            unwritten_aborts: Mutex::default(),
+            attention: Mutex::default(),
+            wake,
+            tell: Notify::new(),
+            started,
+            turned: Mutex::new(started.1),
+        }))
+    }
+
+    /// Serves all policies until this future is dropped. See [`Operator::stop`] for an orderly end.
+    pub async fn run(self: &Arc<Self>) {
+        let told = self.clone();
+        let telling = async move { told.tell_people().await };
+        let serving = async {
+            loop {
+                let rest = self.round().await;
+                *self.turned.lock().unwrap_or_else(PoisonError::into_inner) = self.ports.clock.elapsed();
+                tokio::select! {
+                    biased;
+                    () = self.wake.notified() => {
+                        // Everything is due at once; a short rest coalesces a storm of events.
+                        self.ports.clock.sleep(Duration::from_millis(20)).await;
+                        self.hurry();
+                    }
+                    () = self.ports.clock.sleep(rest) => {}
+                }
+            }
+        };
+        tokio::select! { biased; () = telling => {}, () = serving => {} }
+    }
+
+    /// Ends in order: closes the fence, aborts what is armed, says so in the journal.
+    pub async fn stop(&self, why: &str) {
+        self.fence.close_all(why);
+        let by = Person {
+            id: "operator".into(),
+            name: "the operator".into(),
+            via: Via::Signal,
+            role: Role::Admin,
+        };
+        let stopped = self.book.commit(|ledger, _| {
+            let mut bodies: Vec<Body> = ledger
+                .left_open()
+                .into_iter()
+                .map(|(run, _)| Body::Aborting {
+                    run,
+                    cause: AbortCause::Manual {
+                        by: by.name.clone(),
+                        reason: why.to_owned(),
+                    },
+                    breach_to_fence_us: None,
+                })
+                .collect();
+            bodies.push(Body::Stopped { why: why.to_owned() });
+            Ok::<_, std::convert::Infallible>(bodies)
+        });
+        if let Err(error) = stopped.await {
+            tracing::error!(%error, "the end could not be journalled; the next start treats it as a crash");
+        }
+        let watches = self.watches.lock().unwrap_or_else(PoisonError::into_inner);
+        watches.values().for_each(Watch::stop);
+    }
+
+    /// How long ago the loop last came round: the health check's question.
+    pub fn since_last_turn(&self) -> Duration {
+        let turned = *self.turned.lock().unwrap_or_else(PoisonError::into_inner);
+        self.ports.clock.elapsed().saturating_sub(turned)
+    }
+
+    /// One round over every policy that is due. Gives the time until the next is.
+    async fn round(self: &Arc<Self>) -> Duration {
+        self.flush_unwritten().await;
+        self.take_up_halt_file().await;
+        if let Err(error) = self.take_up_policies().await {
+            tracing::error!(%error, "changed policies could not be journalled; their old state counts");
+        }
+        let due = self.due_policies().await;
+        for name in due {
+            let outcome = AssertUnwindSafe(self.pass(&name)).catch_unwind().await;
+            self.reckon(&name, outcome);
+        }
+        let now = self.ports.clock.elapsed();
+        let turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = turns.values().map(|t| t.next).min().unwrap_or(now + pace::SOON);
+        // The halt file is looked at once a second, also while nothing else happens.
+        next.saturating_sub(now)
+            .clamp(Duration::from_millis(10), Duration::from_secs(1))
+    }
+
+    /// Makes every policy with something open due now.
+    fn hurry(&self) {
+        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        for turn in turns.values_mut().filter(|t| t.failures == 0) {
+            turn.next = Duration::ZERO;
+        }
+    }
+
+    /// Policies whose turn it is, the longest waiting first: active ones, and any with something open.
+    async fn due_policies(&self) -> Vec<PolicyName> {
+        let mut names: BTreeSet<PolicyName> = self.policy_set().policies.keys().cloned().collect();
+        self.book
+            .read(|ledger| {
+                names.extend(ledger.open_runs().map(|r| r.plan.policy.clone()));
+                names.extend(ledger.charged().map(|(r, _)| r.plan.policy.clone()));
+            })
+            .await;
+        let now = self.ports.clock.elapsed();
+        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        turns.retain(|name, _| names.contains(name));
+        for name in &names {
+            turns.entry(name.clone()).or_default();
+        }
+        let mut due: Vec<_> = turns
+            .iter()
+            .filter(|(_, t)| t.next <= now)
+            .map(|(n, t)| (t.next, n.clone()))
+            .collect();
+        due.sort();
+        due.into_iter().map(|(_, name)| name).collect()
+    }
+
+    /// Decides when a policy's next pass is, by how this one went.
+    fn reckon(&self, name: &PolicyName, outcome: std::thread::Result<Result<Pace, PassError>>) {
+        metrics::counter!("heartbreak_passes_total").increment(1);
+        let now = self.ports.clock.elapsed();
+        let dice = self.ports.dice.number();
+        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        let turn = turns.entry(name.clone()).or_default();
+        let (failed, loud) = match outcome {
+            Ok(Ok(pace)) => {
+                turn.failures = 0;
+                turn.told = None;
+                turn.waiting = pace.why;
+                turn.next = now + pace.after + pace::jitter(pace.after / 10, dice);
+                return;
+            }
+            Ok(Err(error)) => {
+                let mut text = error.to_string();
+                let mut source = std::error::Error::source(&error);
+                while let Some(cause) = source {
+                    text = format!("{text}: {cause}");
+                    source = cause.source();
+                }
+                (text, false)
+            }
+            Err(panic) => {
+                let text = panic
+                    .downcast_ref::<&str>()
+                    .map(|s| (*s).to_owned())
+                    .or_else(|| panic.downcast_ref::<String>().cloned())
+                    .unwrap_or_else(|| "no message".into());
+                (
+                    format!("a pass of policy {name} broke a promise of ours: {text}"),
+                    true,
+                )
+            }
+        };
+        turn.failures = turn.failures.saturating_add(1);
+        turn.next = now + pace::after_failures(turn.failures, dice);
+        turn.waiting.clone_from(&failed);
+        tracing::error!(policy = %name, error = %failed, failures = turn.failures, "a pass failed; nothing was changed by it");
+        if (loud || turn.failures >= 5) && turn.told.as_deref() != Some(&failed) {
+            turn.told = Some(failed.clone());
+            self.attend(
+                format!("pass/{name}"),
+                format!("policy {name} can't be served: {failed}"),
+                "other policies go on; read the operator's log and `heartbreak why`".into(),
+            );
+        }
+    }
+
+    /// One turn for one policy: look, decide, change at most one thing, write it down.
+    ///
+    /// # Errors
+    ///
+    /// When our own work could not be done. A refusal is not an error.
+    async fn pass(self: &Arc<Self>, name: &PolicyName) -> Result<Pace, PassError> {
+        self.book.settle().await.map_err(PassError::Journal)?;
+        let policy = self.standing(name);
+        let now = self.ports.clock.now();
+        let (open, busy, cluster, apps) = self
+            .book
+            .read(|ledger| self.situation(ledger, name, &policy))
+            .await;
+        let due = match &policy {
+            Ok(policy) if open.is_none() => self.due(policy, now).await?,
+            _ => None,
+        };
+        let Some(cluster) = cluster else {
+            return Ok(Pace::new(
+                pace::IDLE,
+                "nothing is open and the policy is not active",
+            ));
+        };
+        if !busy && due.is_none() && open.is_none() && self.seen_lately(&cluster, now) {
+            return Ok(Pace::new(pace::SOON, "nothing is due and nobody asked"));
+        }
+        let looked_for: Vec<&Policy> = policy.iter().map(|p| &**p).collect();
+        let snapshot = self.look(&cluster, &looked_for, &apps).await;
+        self.pin(&snapshot).await;
+        if let Some(run) = &open {
+            self.keep_watching(run);
+        }
+
+        let now = self.ports.clock.now();
+        let watch = open.as_ref().and_then(|run| {
+            let watch = self.watch_of(&run.id)?;
+            Some(watch.view(
+                now,
+                run.intents.last().map(|i| i.at),
+                run.plan.hypothesis.recovery.hold,
+            ))
+        });
+        let halt_file = self.ports.stop_file.read();
+        let in_flight = self
+            .in_flight
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        let turn = self
+            .book
+            .read(|ledger| {
+                lifecycle::next(&View {
+                    name,
+                    policy: policy.as_ref().map(|p| &**p).map_err(String::as_str),
+                    ledger,
+                    snapshot: &snapshot,
+                    in_flight: &in_flight,
+                    watch,
+                    halted: halted(ledger, &halt_file),
+                    now,
+                    quarantine: self.config.quarantine,
+                    due,
+                })
+            })
+            .await;
+        let busy_pace = if open.is_some() { pace::BUSY } else { pace::SOON };
+        match turn {
+            Turn::Wait { why } => Ok(Pace::new(busy_pace, why)),
+            Turn::Settle { intent, state } => self.settle(&intent, state).await,
+            Turn::Propose { due, requested_by } => {
+                self.propose(name, &policy, &snapshot, due, requested_by).await
+            }
+            Turn::Ask { run } => self.ask_gates(&run, &policy, &snapshot).await,
+            Turn::Do { run, step, patience } => self.do_step(&run, step, patience, &policy, &snapshot).await,
+            Turn::Recover { run } => self.move_to(&run, Phase::Steps, Phase::Recovery).await,
+            Turn::Abort { run, cause } => {
+                self.abort_run(&run, cause, None).await;
+                Ok(Pace::new(Duration::ZERO, "aborting"))
+            }
+            Turn::Conclude {
+                run,
+                reason,
+                why,
+                recovered,
+            } => self.conclude(&run, &reason, &why, recovered).await,
+        }
+    }
+
+    /// The open run of a policy, whether anything of it is going on, its cluster, and the apps to look at.
+    fn situation(
+        &self,
+        ledger: &Ledger,
+        name: &PolicyName,
+        policy: &Result<Arc<Policy>, String>,
+    ) -> (Option<Run>, bool, Option<ClusterName>, Vec<String>) {
+        let open = ledger.open_run_of(name).cloned();
+        let charged: Vec<_> = ledger
+            .charged()
+            .filter(|(r, _)| r.plan.policy == *name)
+            .map(|(r, _)| r.plan.clone())
+            .collect();
+        let busy = !charged.is_empty() || ledger.requests.contains_key(name);
+        let cluster = open
+            .as_ref()
+            .map(|r| r.plan.cluster.clone())
+            .or_else(|| charged.first().map(|p| p.cluster.clone()))
+            .or_else(|| policy.as_ref().ok().map(|p| p.cluster.clone()));
+        let apps = open
+            .iter()
+            .map(|r| r.plan.app.to_string())
+            .chain(charged.iter().map(|p| p.app.to_string()))
+            .collect::<BTreeSet<_>>();
+        (open, busy, cluster, apps.into_iter().collect())
+    }
+
+    fn seen_lately(&self, cluster: &ClusterName, now: DateTime<Utc>) -> bool {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.get(cluster)
+            .and_then(|s| s.last.as_ref())
+            .is_some_and(|s| s.age(now) < TimeDelta::minutes(5))
+    }
+
+    /// The instant of the schedule that is due now, skipping those that are too late.
+    async fn due(&self, policy: &Policy, now: DateTime<Utc>) -> Result<Option<DateTime<Utc>>, PassError> {
+        let served = self
+            .book
+            .read(|ledger| ledger.served.get(&policy.name).copied())
+            .await;
+        let from = served.map_or(self.started.0, |s| s.max(self.started.0 - TimeDelta::days(1)));
+        let instants = schedule::due(
+            &self.config.seed,
+            policy,
+            policy.name.as_str(),
+            &self.config.limits,
+            from,
+            now,
+        );
+        let Some(due) = instants
+            .into_iter()
+            .filter(|i| served.is_none_or(|s| *i > s))
+            .next_back()
+        else {
+            return Ok(None);
+        };
+        if now - due <= schedule::LATE_MAX {
+            return Ok(Some(due));
+        }
+        let why = format!(
+            "missed: the operator came {} s after the planned moment",
+            (now - due).num_seconds()
+        );
+        let name = policy.name.clone();
+        self.book
+            .commit(|ledger, _| {
+                let news = ledger.served.get(&name).is_none_or(|s| *s < due);
+                Ok::<_, std::convert::Infallible>(if news {
+                    vec![Body::Skipped {
+                        policy: name.clone(),
+                        due,
+                        why: why.clone(),
+                    }]
+                } else {
+                    vec![]
+                })
+            })
+            .await?;
+        Ok(None)
+    }
+
+    fn watch_of(&self, run: &RunId) -> Option<Watch> {
+        self.watches
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(run)
+            .cloned()
+    }
+
+    /// Starts the watch of a run that needs one and has none. A run that began under an earlier process
+    /// gets none: it is being aborted.
+    fn keep_watching(self: &Arc<Self>, run: &Run) {
+        let ours = run.started.is_some_and(|at| at >= self.started.0);
+        if !run.is_watched() || !ours {
+            return;
+        }
+        let mut watches = self.watches.lock().unwrap_or_else(PoisonError::into_inner);
+        if watches.contains_key(&run.id) {
+            return;
+        }
+        let watch = Watch::new(&run.plan);
+        watches.insert(run.id.clone(), watch.clone());
+        let (op, plan) = (self.clone(), run.plan.clone());
+        tokio::spawn(async move { op.watch(plan, watch).await });
+    }
+
+    /// Takes up a halt that somebody wrote into the halt file, so that it is sticky.
+    async fn take_up_halt_file(&self) {
+        let Ok(Some(reason)) = self.ports.stop_file.read() else {
+            return;
+        };
+        self.fence.close_all(&format!("the halt file is there: {reason}"));
+        let by = Person {
+            id: "halt-file".into(),
+            name: "the halt file".into(),
+            via: Via::File,
+            role: Role::Stop,
+        };
+        let written = self
+            .book
+            .commit(|ledger, _| {
+                Ok::<_, std::convert::Infallible>(if ledger.halt.is_some() {
+                    vec![]
+                } else {
+                    vec![Body::Halted {
+                        by: by.clone(),
+                        reason: reason.clone(),
+                    }]
+                })
+            })
+            .await;
+        match written {
+            Ok(entries) if entries.is_empty() => {}
+            Ok(_) => {
+                tracing::warn!(%reason, "halted by the halt file");
+                self.tell.notify_one();
+                self.hurry();
+            }
+            Err(error) => {
+                tracing::error!(%error, "the halt could not be journalled; the file stops us all the same")
+            }
+        }
+    }
+
+    /// Journals what changed in the policy folder.
+    async fn take_up_policies(&self) -> Result<(), PassError> {
+        let set = self.policy_set();
+        let written = self
+            .book
+            .commit(|ledger, _| {
+                let mut bodies = vec![];
+                for (name, state) in &set.policies {
+                    let known = ledger.policies.get(name);
+                    match state {
+                        PolicyState::Active(policy) => {
+                            let same = known.is_some_and(|k| k.digest.as_ref() == Some(&policy.digest));
+                            if !same {
+                                bodies.push(Body::PolicySeen {
+                                    policy: name.clone(),
+                                    digest: policy.digest.clone(),
+                                });
+                            }
+                        }
+                        PolicyState::Suspended { why } => {
+                            if known.is_none_or(|k| k.suspended.as_ref() != Some(why)) {
+                                bodies.push(Body::PolicySuspended {
+                                    policy: name.clone(),
+                                    why: why.clone(),
+                                });
+                            }
+                        }
+                    }
+                }
+                let gone = ledger
+                    .policies
+                    .iter()
+                    .filter(|(name, k)| !k.gone && !set.policies.contains_key(*name));
+                bodies.extend(gone.map(|(name, _)| Body::PolicyGone { policy: name.clone() }));
+                Ok::<_, std::convert::Infallible>(bodies)
+            })
+            .await?;
+        for entry in &written {
+            tracing::info!(
+                kind = entry.body.kind(),
+                "policy folder: {}",
+                describe(&entry.body)
+            );
+        }
+        if !written.is_empty() {
+            self.tell.notify_one();
+            self.hurry();
+        }
+        Ok(())
+    }
+
+    /// Writes what an earlier attempt could not: answers of kills, and aborts.
+    async fn flush_unwritten(&self) {
+        let waiting: Vec<_> = {
+            let unwritten = self.unwritten.lock().unwrap_or_else(PoisonError::into_inner);
+            unwritten.iter().map(|(k, v)| (k.clone(), v.clone())).collect()
+        };
+        for (intent, state) in waiting {
+            if self.write_settled(&intent, state).await.is_ok() {
+                self.unwritten
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .remove(&intent);
+                self.in_flight
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .remove(&intent);
+            }
+        }
+        let aborts: Vec<_> = {
+            let mut aborts = self
+                .unwritten_aborts
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            std::mem::take(&mut *aborts).into_iter().collect()
+        };
+        for (run, cause) in aborts {
+            self.abort_run(&run, cause, None).await;
+        }
+    }
+
+    /// Tells people once about something that needs them.
+    fn attend(&self, key: String, what: String, todo: String) {
+        tracing::error!(%what, %todo, "attention");
+        self.attention
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(key, (what, todo));
+        self.tell.notify_one();
+    }
+}
+
+/// When a policy's next pass is, and what it waits for.
+#[derive(Clone, Debug)]
+struct Pace {
+    after: Duration,
+    why: String,
+}
+
+impl Pace {
+    fn new(after: Duration, why: impl Into<String>) -> Self {
+        Self {
+            after,
+            why: why.into(),
+        }
+    }
+}
+
+/// The halt that is in force, from journal or file. A file that can't be read counts as there.
+fn halted(ledger: &Ledger, file: &Result<Option<String>, String>) -> Option<(String, String)> {
+    if let Some(halt) = &ledger.halt {
+        return Some((halt.by.to_string(), halt.reason.clone()));
+    }
+    match file {
+        Ok(None) => None,
+        Ok(Some(reason)) => Some(("the halt file".into(), reason.clone())),
+        Err(why) => Some(("the halt file".into(), format!("it can't be read: {why}"))),
+    }
+}
+
+fn describe(body: &Body) -> String {
+    match body {
+        Body::PolicySeen { policy, digest } => {
+            format!(
+                "{policy} is active ({})",
+                digest.as_str().get(..12).unwrap_or_default()
+            )
+        }
+        Body::PolicySuspended { policy, why } => format!("{policy} is suspended: {why}"),
+        Body::PolicyGone { policy } => format!("{policy} is gone"),
+        other => other.kind().to_owned(),
+    }
+}

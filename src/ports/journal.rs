@@ -21,6 +21,25 @@ pub trait Journal: Send + Sync {
     /// When they can't be read, or when the hash chain does not hold.
     async fn read(&self, after: Seq, most: usize) -> Result<Vec<Entry>, JournalError>;
 
+    /// Every entry that speaks of one run, in order.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read).
+    async fn of_run(&self, run: &RunId) -> Result<Vec<Entry>, JournalError> {
+        const PAGE: usize = 2_000;
+        let (mut found, mut after) = (vec![], Seq(0));
+        loop {
+            let page = self.read(after, PAGE).await?;
+            let full = page.len() == PAGE;
+            after = page.last().map_or(after, |e| e.seq);
+            found.extend(page.into_iter().filter(|e| e.body.run() == Some(run)));
+            if !full {
+                return Ok(found);
+            }
+        }
+    }
+
     /// Appends entries in one durable transaction, if and only if the journal's head is `expected`.
     ///
     /// Everything that was checked against the fold of the entries up to `expected` still holds when

@@ -1,0 +1,190 @@
+//! One file per gate: may this step of this plan run now?
+//!
+//! Every gate is asked, always, before every step, and every answer is kept. A gate that cannot see
+//! answers `Unknown`, and unknown counts as no. A new gate is one file, one variant of
+//! [`GateName`] and one line in [`REGISTRY`].
+
+mod approval;
+mod armed;
+mod blast_radius;
+pub mod budget;
+mod clock;
+mod deployment;
+mod freshness;
+mod halt;
+mod leadership;
+mod outage;
+mod overlap;
+mod policy;
+mod probe_freshness;
+mod steady_state;
+mod target;
+mod window;
+
+pub use blast_radius::usage;
+
+use super::history::Ledger;
+use super::ownership::Ownership;
+use crate::model::gate::{Answer, GateAnswer, GateName, Judgement, PagerAnswer};
+use crate::model::ids::PersonId;
+use crate::model::plan::{Plan, Step};
+use crate::model::policy::{Limits, Policy};
+use crate::model::snapshot::{App, Snapshot};
+use chrono::{DateTime, TimeDelta, Utc};
+use std::collections::BTreeSet;
+
+/// Everything the gates may look at.
+#[derive(Clone, Debug)]
+pub struct Facts<'a> {
+    /// Now, by our wall clock.
+    pub now: DateTime<Utc>,
+    /// The plan's policy as it is now; `Err` says why it is not active.
+    pub policy: Result<&'a Policy, &'a str>,
+    /// Limits of the settings.
+    pub limits: &'a Limits,
+    /// The journal's fold.
+    pub ledger: &'a Ledger,
+    /// What was seen of the cluster.
+    pub snapshot: &'a Snapshot,
+    /// Who owns what.
+    pub ownership: &'a Ownership,
+    /// Whether the settings let us kill.
+    pub armed: bool,
+    /// Whether we are the one who decides.
+    pub leader: &'a Answer,
+    /// How far the wall clock has moved away from the machine's own progress since the start.
+    pub clock_drift: TimeDelta,
+    /// What the halt file says; `Err` when it can't be read.
+    pub halt_file: &'a Result<Option<String>, String>,
+    /// What the pager says.
+    pub pager: &'a PagerAnswer,
+    /// What the probes of this run say; `None` before its baseline.
+    pub watch: Option<&'a Watched>,
+    /// The members of the approval rule's groups; `Err` when they can't be known.
+    pub members: &'a Result<BTreeSet<PersonId>, String>,
+}
+
+/// What a run's probes say about the two gates that ask them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Watched {
+    /// Does the hypothesis hold?
+    pub steady: Answer,
+    /// Has every abort probe answered lately?
+    pub fresh: Answer,
+}
+
+/// One question to all gates.
+#[derive(Clone, Debug)]
+pub struct Question<'a> {
+    /// The plan.
+    pub plan: &'a Plan,
+    /// The step of it.
+    pub step: &'a Step,
+    /// What can be known.
+    pub facts: &'a Facts<'a>,
+}
+
+impl Question<'_> {
+    /// The app as seen, or the answer to give when it was not.
+    fn app(&self) -> Result<&App, Answer> {
+        let snapshot = self.facts.snapshot;
+        if let Some(app) = snapshot.apps.get(&self.plan.app) {
+            return Ok(app);
+        }
+        let gaps: Vec<_> = snapshot.gaps_of(&self.plan.app).map(|g| g.why.as_str()).collect();
+        Err(if gaps.is_empty() {
+            Answer::Refuse(format!(
+                "{} is not among the apps that Marathon shows: deleted, renamed, or its labels changed",
+                self.plan.app
+            ))
+        } else {
+            Answer::Unknown(format!(
+                "{} could not be seen: {}",
+                self.plan.app,
+                gaps.join("; ")
+            ))
+        })
+    }
+
+    fn tasks(&self) -> u32 {
+        u32::try_from(self.step.targets.len()).unwrap_or(u32::MAX)
+    }
+}
+
+type Gate = fn(&Question<'_>) -> Answer;
+
+/// Every gate, in the order of [`GateName::ALL`].
+pub const REGISTRY: [(GateName, Gate); 16] = [
+    (GateName::Halt, halt::judge),
+    (GateName::Armed, armed::judge),
+    (GateName::Leadership, leadership::judge),
+    (GateName::Clock, clock::judge),
+    (GateName::Freshness, freshness::judge),
+    (GateName::Policy, policy::judge),
+    (GateName::Window, window::judge),
+    (GateName::Target, target::judge),
+    (GateName::Budget, budget::judge),
+    (GateName::BlastRadius, blast_radius::judge),
+    (GateName::Deployment, deployment::judge),
+    (GateName::Overlap, overlap::judge),
+    (GateName::Outage, outage::judge),
+    (GateName::SteadyState, steady_state::judge),
+    (GateName::ProbeFreshness, probe_freshness::judge),
+    (GateName::Approval, approval::judge),
+];
+
+/// Asks every gate about one step of one plan and keeps every answer.
+pub fn judge(plan: &Plan, step: &Step, facts: &Facts<'_>) -> Judgement {
+    let question = Question { plan, step, facts };
+    let answers = REGISTRY
+        .iter()
+        .map(|(gate, judge)| GateAnswer {
+            gate: *gate,
+            answer: judge(&question),
+        })
+        .collect();
+    Judgement {
+        run: plan.run.clone(),
+        digest: plan.digest(),
+        step: step.number,
+        at: facts.now,
+        answers,
+    }
+}
+
+/// Gates that can only be answered later in a run: they don't stand in the way of asking for an
+/// approval or of measuring a baseline, and they are asked again before every kill.
+pub fn answered_later(gate: GateName) -> bool {
+    match gate {
+        GateName::SteadyState | GateName::ProbeFreshness | GateName::Approval => true,
+        GateName::Halt
+        | GateName::Armed
+        | GateName::Leadership
+        | GateName::Clock
+        | GateName::Freshness
+        | GateName::Policy
+        | GateName::Window
+        | GateName::Target
+        | GateName::Budget
+        | GateName::BlastRadius
+        | GateName::Deployment
+        | GateName::Overlap
+        | GateName::Outage => false,
+    }
+}
+
+/// The blocker that keeps a plan from being put to people.
+pub fn blocks_asking(judgement: &Judgement) -> Option<&GateAnswer> {
+    judgement
+        .blockers()
+        .filter(|a| !answered_later(a.gate))
+        .min_by_key(|a| a.gate)
+}
+
+/// The blocker that keeps an approved plan from starting its baseline.
+pub fn blocks_starting(judgement: &Judgement) -> Option<&GateAnswer> {
+    judgement
+        .blockers()
+        .filter(|a| !matches!(a.gate, GateName::SteadyState | GateName::ProbeFreshness))
+        .min_by_key(|a| a.gate)
+}

@@ -1,0 +1,212 @@
+//! Policy, snapshot, history and seed to a plan, or why there is none.
+
+use super::faults;
+use super::gates;
+use super::history::Ledger;
+use super::ownership::Ownership;
+use super::schedule;
+use super::targets::{self, Fit, Lot};
+use crate::model::command::Person;
+use crate::model::ids::RunId;
+use crate::model::plan::Plan;
+use crate::model::policy::{Limits, Mode, Policy};
+use crate::model::snapshot::{App, Snapshot};
+use crate::model::view::Exclusion;
+use chrono::{DateTime, Utc};
+use std::collections::BTreeMap;
+
+/// What a plan is made from.
+#[derive(Clone, Debug)]
+pub struct Wanted<'a> {
+    /// For this policy.
+    pub policy: &'a Policy,
+    /// Within these limits.
+    pub limits: &'a Limits,
+    /// Who owns what.
+    pub ownership: &'a Ownership,
+    /// What we did before.
+    pub ledger: &'a Ledger,
+    /// What is there.
+    pub snapshot: &'a Snapshot,
+    /// The installation's secret seed.
+    pub seed: &'a str,
+    /// What the draw is for: the same purpose draws the same targets.
+    pub purpose: &'a str,
+    /// Who asked; `None` for the schedule.
+    pub requested_by: Option<Person>,
+    /// The run that would execute it.
+    pub run: RunId,
+    /// Now.
+    pub now: DateTime<Utc>,
+    /// Only this app, when somebody asks about one.
+    pub only: Option<&'a crate::model::ids::AppId>,
+}
+
+/// Why there is no plan, with everything that was looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NoPlan {
+    /// In one sentence.
+    pub why: String,
+    /// Apps and tasks that were left out, each with its reason.
+    pub left_out: Vec<Exclusion>,
+}
+
+/// Makes a plan, with nothing left to choose, and says what was left out and why.
+///
+/// # Errors
+///
+/// [`NoPlan`], when nothing can be hit now.
+pub fn plan(wanted: &Wanted<'_>) -> Result<(Plan, Vec<Exclusion>), NoPlan> {
+    let policy = wanted.policy;
+    let mut left_out = vec![];
+    if policy.mode == Mode::Off {
+        return Err(NoPlan {
+            why: format!("policy {} has `mode: off`", policy.name),
+            left_out,
+        });
+    }
+    let lot = Lot {
+        seed: wanted.seed,
+        purpose: wanted.purpose,
+    };
+    let mut turns: BTreeMap<String, Vec<(&App, Vec<String>)>> = BTreeMap::new();
+    let named = wanted
+        .snapshot
+        .apps
+        .values()
+        .filter(|app| wanted.only.is_none_or(|only| app.id == *only));
+    for app in named {
+        if !policy.scope.names(&app.id, &app.labels) {
+            continue;
+        }
+        match unfit_now(wanted, app) {
+            Ok(remarks) => turns
+                .entry(targets::turn(policy, app))
+                .or_default()
+                .push((app, remarks)),
+            Err(why) => left_out.push(Exclusion {
+                what: app.id.to_string(),
+                why,
+            }),
+        }
+    }
+    left_out.extend(wanted.snapshot.gaps.iter().map(|gap| {
+        Exclusion {
+            what: gap
+                .app
+                .as_ref()
+                .map_or_else(|| wanted.snapshot.cluster.to_string(), ToString::to_string),
+            why: format!("could not be seen: {}", gap.why),
+        }
+    }));
+    let Some(info) = &wanted.snapshot.info else {
+        let gaps = wanted
+            .snapshot
+            .gaps
+            .iter()
+            .map(|g| g.why.as_str())
+            .collect::<Vec<_>>()
+            .join("; ");
+        return Err(NoPlan {
+            why: format!("cluster {} could not be seen: {gaps}", policy.cluster),
+            left_out,
+        });
+    };
+    if let Some(apps_gap) = wanted
+        .snapshot
+        .gaps
+        .iter()
+        .find(|g| g.app.is_none() && turns.is_empty())
+    {
+        return Err(NoPlan {
+            why: format!("the apps could not be seen: {}", apps_gap.why),
+            left_out,
+        });
+    }
+
+    let mut turns: Vec<_> = turns.into_iter().collect();
+    turns.sort_by_cached_key(|(turn, _)| lot.rank(&format!("turn|{turn}")));
+    for (_, mut apps) in turns {
+        apps.sort_by_cached_key(|(app, _)| lot.rank(app.id.as_str()));
+        for (app, remarks) in apps {
+            let (drawn, tasks_left_out) = targets::draw(policy, app, &lot, wanted.now);
+            left_out.extend(tasks_left_out);
+            match faults::steps(&policy.fault, app, &drawn, |most| lot.up_to(most)) {
+                Err(why) => left_out.push(Exclusion {
+                    what: app.id.to_string(),
+                    why,
+                }),
+                Ok((steps, gap)) => {
+                    let plan = Plan {
+                        run: wanted.run.clone(),
+                        policy: policy.name.clone(),
+                        policy_digest: policy.digest.clone(),
+                        team: policy.team.clone(),
+                        cluster: policy.cluster.clone(),
+                        framework_id: info.framework_id.clone(),
+                        mode: policy.mode,
+                        app: app.id.clone(),
+                        app_version: app.version.clone(),
+                        instances: app.instances,
+                        healthy: app.healthy(),
+                        requested_by: wanted.requested_by.clone(),
+                        steps,
+                        gap,
+                        blast_radius: policy.blast_radius,
+                        rate_limit: policy.rate_limit,
+                        allow_no_health_check: policy.scope.allow_no_health_check,
+                        hypothesis: policy.hypothesis.clone(),
+                        approval: policy.approval.clone(),
+                        channel: policy.notify.channel.clone(),
+                        made_at: wanted.now,
+                        remarks,
+                    };
+                    return Ok((plan, left_out));
+                }
+            }
+        }
+    }
+    let why = match left_out.first() {
+        None => format!("policy {} names no app that Marathon shows", policy.name),
+        Some(first) => format!("nothing can be hit now: {}", first.why),
+    };
+    Err(NoPlan { why, left_out })
+}
+
+/// Why an app can't have a turn now, or what the plan should remark about it.
+fn unfit_now(wanted: &Wanted<'_>, app: &App) -> Result<Vec<String>, String> {
+    let policy = wanted.policy;
+    let remarks = match targets::fits(policy, app, wanted.limits, wanted.ownership) {
+        Fit::Yes(remarks) => remarks,
+        Fit::No(why) | Fit::Unknown(why) => return Err(why),
+    };
+    if wanted.ledger.busy_apps(&policy.cluster).contains(&app.id) {
+        return Err(format!("an earlier run is not over on {}", app.id));
+    }
+    if let Some(last) = wanted.ledger.last_kill_of(&policy.cluster, &app.id)
+        && let Err(why) = schedule::gap_kept(&policy.schedule, wanted.limits, last.at, wanted.now)
+    {
+        return Err(format!("{}: {why}", app.id));
+    }
+    if let Some(deployment) = app.deployments.first() {
+        return Err(format!("deployment {deployment} is at work on {}", app.id));
+    }
+    let allowance = policy.blast_radius.allowance(app.instances);
+    if allowance == 0 {
+        let r = policy.blast_radius;
+        return Err(format!(
+            "the blast radius of {} rounds down to 0: maxTasks {}, {} % of {} instances, minHealthy {}",
+            app.id, r.max_tasks, r.max_percent, app.instances, r.min_healthy
+        ));
+    }
+    let used = gates::usage(wanted.ledger, &policy.cluster, app);
+    if used.charged + used.others >= allowance {
+        return Err(format!(
+            "{}: {} of {} healthy, which already uses up the blast radius of {allowance}",
+            app.id,
+            app.healthy(),
+            app.instances
+        ));
+    }
+    Ok(remarks)
+}

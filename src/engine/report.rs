@@ -1,0 +1,43 @@
+//! Puts the record of a run together from what the journal kept. Pure, so that a report that got lost can
+//! be written again, the same to the letter.
+
+use super::steady_state::recovery;
+use crate::model::experiment::Sample;
+use crate::model::gate::Judgement;
+use crate::model::report::{EvidencePoint, HealthPoint, Report, SCHEMA};
+use crate::model::run::Run;
+
+/// The record of a run, as far as it is known.
+pub fn assemble(
+    run: &Run,
+    judgements: Vec<Judgement>,
+    samples: Vec<Sample>,
+    health: Vec<HealthPoint>,
+    evidence: Vec<EvidencePoint>,
+    operator: &str,
+    kills_after_breach: u32,
+) -> Report {
+    let recoveries = recovery::recoveries(run, &health, &samples);
+    let harm = recovery::harm(run, &samples);
+    Report {
+        schema: SCHEMA.to_owned(),
+        operator: operator.to_owned(),
+        run: run.id.clone(),
+        plan: run.plan.clone(),
+        digest: run.digest.clone(),
+        began: run.plan.made_at,
+        ended: run.ended,
+        approvals: run.approvals.clone(),
+        denied: run.denied.clone(),
+        judgements,
+        intents: run.intents.clone(),
+        recoveries,
+        abort: run.abort.clone(),
+        kills_after_breach,
+        health,
+        samples,
+        evidence,
+        harm,
+        verdict: run.verdict.clone(),
+    }
+}

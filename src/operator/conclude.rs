@@ -1,0 +1,123 @@
+//! Ends a run: readings to verdict, the last entry, the report, and letting go of what watched it.
+
+use super::watch::Watch;
+use super::{Operator, Pace, PassError};
+use crate::engine::report;
+use crate::engine::steady_state::verdict::{self, Ending};
+use crate::model::entry::Body;
+use crate::model::ids::RunId;
+use crate::model::report::Report;
+use crate::model::run::Run;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+impl Operator {
+    /// Ends a run with its verdict. Repeats do nothing.
+    pub(super) async fn conclude(
+        &self,
+        run: &RunId,
+        reason: &str,
+        why: &str,
+        recovered: bool,
+    ) -> Result<Pace, PassError> {
+        let Some(known) = self.book.read(|l| l.runs.get(run).cloned()).await else {
+            return Ok(Pace::new(Duration::ZERO, "the run is unknown"));
+        };
+        let report = self.report_of(&known).await;
+        let ending = Ending {
+            reason: reason.to_owned(),
+            why: why.to_owned(),
+            recovered,
+        };
+        let verdict = verdict::verdict(&report, &ending);
+        let written = self
+            .book
+            .commit(|ledger, _| {
+                let open = ledger.runs.get(run).is_some_and(Run::is_open);
+                Ok::<_, std::convert::Infallible>(if open {
+                    vec![Body::Ended {
+                        run: run.clone(),
+                        verdict: Box::new(verdict.clone()),
+                    }]
+                } else {
+                    vec![]
+                })
+            })
+            .await?;
+        if let Some(watch) = self
+            .watches
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(run)
+        {
+            Watch::stop(&watch);
+        }
+        if !written.is_empty() {
+            tracing::info!(%run, outcome = %verdict.outcome, hypothesis = %verdict.hypothesis, "{}", verdict.sentence);
+            metrics::counter!(
+                "heartbreak_verdicts_total",
+                "outcome" => verdict.outcome.to_string(),
+                "hypothesis" => verdict.hypothesis.to_string()
+            )
+            .increment(1);
+            let after = self.fence.sent_after_closing(run);
+            metrics::counter!("heartbreak_kills_after_breach_total").increment(u64::from(after));
+            if let Some(known) = self.book.read(|l| l.runs.get(run).cloned()).await {
+                let report = self.report_of(&known).await;
+                if let Err(why) = self.ports.reporter.write(&report).await {
+                    tracing::error!(%run, %why, "the report's files could not be written; `heartbreak report` writes them again");
+                }
+            }
+        }
+        self.fence.forget(run);
+        self.tell.notify_one();
+        Ok(Pace::new(Duration::ZERO, "concluded"))
+    }
+
+    /// The record of a run, as far as it is known.
+    pub(super) async fn report_of(&self, run: &Run) -> Report {
+        let measured = match self.ports.journal.kept(&run.id).await {
+            Ok(measured) => measured,
+            Err(error) => {
+                tracing::error!(run = %run.id, %error, "the samples of the run can't be read; its report has none");
+                vec![]
+            }
+        };
+        let (mut samples, mut health, mut evidence) = (vec![], vec![], vec![]);
+        for item in measured {
+            match item {
+                crate::ports::journal::Measured::Sample(sample) => samples.push(sample),
+                crate::ports::journal::Measured::Health(point) => health.push(point),
+                crate::ports::journal::Measured::Evidence(point) => evidence.push(point),
+            }
+        }
+        let judgements = self.judgements_of(&run.id).await;
+        let kills_after_breach = self.fence.sent_after_closing(&run.id);
+        report::assemble(
+            run,
+            judgements,
+            samples,
+            health,
+            evidence,
+            &self.config.version,
+            kills_after_breach,
+        )
+    }
+
+    /// Every judgement that was journalled for a run.
+    async fn judgements_of(&self, run: &RunId) -> Vec<crate::model::gate::Judgement> {
+        match self.ports.journal.of_run(run).await {
+            Ok(entries) => entries
+                .into_iter()
+                .filter_map(|entry| match entry.body {
+                    Body::Judged { judgement } => Some(judgement),
+                    _ => None,
+                })
+                .collect(),
+            Err(error) => {
+                tracing::error!(%run, %error, "the judgements of the run can't be read; its report has none");
+                vec![]
+            }
+        }
+    }
+}

@@ -1,0 +1,343 @@
+//! Watches one run: samples every probe on a fixed grid, feeds the detector, closes the fence on a breach.
+//!
+//! It runs beside the passes, so that a slow Marathon can delay a kill but never an abort. Ticks are on
+//! a grid from the start, not "interval after the answer": a slow probe must not slow the watch.
+
+use super::Operator;
+use crate::engine::gates::Watched;
+use crate::engine::lifecycle::WatchView;
+use crate::engine::steady_state::Monitor;
+use crate::model::experiment::{AbortCause, Reading, Sample, Source};
+use crate::model::ids::{ProbeName, RunId};
+use crate::model::plan::Plan;
+use crate::model::report::{EvidencePoint, HealthPoint};
+use crate::model::snapshot::{App, TaskState};
+use crate::ports::journal::Measured;
+use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::future::join_all;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// The longest that looking at the app may take in one tick.
+const LOOK_MAX: Duration = Duration::from_secs(5);
+
+/// What a watch knows, shared with the passes.
+#[derive(Clone)]
+pub struct Watch {
+    state: Arc<Mutex<State>>,
+}
+
+struct State {
+    monitor: Monitor,
+    last: BTreeMap<ProbeName, Sample>,
+    healthy: Option<u32>,
+    evidence: BTreeMap<ProbeName, u32>,
+    stopped: bool,
+}
+
+impl Watch {
+    /// A watch over a run that starts its baseline.
+    pub fn new(plan: &Plan) -> Self {
+        let armed = plan.longest_from(2) + plan.gap;
+        let state = State {
+            monitor: Monitor::new(&plan.hypothesis, armed),
+            last: BTreeMap::new(),
+            healthy: None,
+            evidence: BTreeMap::new(),
+            stopped: false,
+        };
+        Self {
+            state: Arc::new(Mutex::new(state)),
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The answers for the two gates that ask the probes.
+    pub fn watched(&self, now: DateTime<Utc>) -> Watched {
+        let state = self.lock();
+        Watched {
+            steady: state.monitor.steady(now),
+            fresh: state.monitor.fresh(now),
+        }
+    }
+
+    /// What the phases need.
+    pub fn view(&self, now: DateTime<Utc>, since: Option<DateTime<Utc>>, hold: Duration) -> WatchView {
+        let state = self.lock();
+        WatchView {
+            baseline: state.monitor.baseline(now),
+            steady_since: state.monitor.steady_since(now, since, hold),
+        }
+    }
+
+    /// A kill went out, or may have.
+    pub fn killed(&self, at: DateTime<Utc>) {
+        let mut state = self.lock();
+        state.monitor.arm(at);
+        state.monitor.killed(at);
+    }
+
+    /// The highest evidence of all probes, in per cent of what an abort needs.
+    pub fn evidence_percent(&self) -> Option<u32> {
+        self.lock().evidence.values().copied().max()
+    }
+
+    /// Tasks that served at the last look.
+    pub fn healthy(&self) -> Option<u32> {
+        self.lock().healthy
+    }
+
+    /// The last sample of each probe, in words.
+    pub fn probes(&self) -> Vec<String> {
+        let state = self.lock();
+        state
+            .last
+            .values()
+            .map(|s| match &s.reading {
+                Reading::Seen { observed, bad, .. } => format!("{}: {bad} of {observed} bad", s.probe),
+                Reading::Blind { why } => format!("{}: blind ({why})", s.probe),
+            })
+            .collect()
+    }
+
+    /// Ends the watch after its current tick.
+    pub fn stop(&self) {
+        self.lock().stopped = true;
+    }
+}
+
+impl Operator {
+    /// Samples until the run is over. One task for each watched run.
+    pub(super) async fn watch(self: Arc<Self>, plan: Plan, watch: Watch) {
+        let clock = self.ports.clock.clone();
+        let interval = plan.hypothesis.interval;
+        let (start, began) = (clock.elapsed(), clock.now());
+        let mut next_look = start;
+        let mut tick: u32 = 0;
+        loop {
+            let due = start + interval * tick;
+            let now = clock.elapsed();
+            if due > now {
+                clock.sleep(due - now).await;
+            }
+            if watch.lock().stopped {
+                return;
+            }
+            let at = began + TimeDelta::from_std(interval * tick).unwrap_or_default();
+            let look = clock.elapsed() >= next_look;
+            if look {
+                next_look = clock.elapsed() + Duration::from_secs(1);
+            }
+            let wants_app = look
+                || plan
+                    .hypothesis
+                    .probes
+                    .iter()
+                    .any(|p| p.source == Source::Marathon);
+            let (samples, app) = tokio::join!(self.sample(&plan, at), async {
+                if wants_app {
+                    self.look_at(&plan).await
+                } else {
+                    Err("not looked at".to_owned())
+                }
+            });
+            let mut measured = vec![];
+            if let Ok(app) = &app {
+                measured.push(Measured::Health(health_point(app, at)));
+                watch.lock().healthy = Some(app.healthy());
+            }
+            let marathon = plan
+                .hypothesis
+                .probes
+                .iter()
+                .filter(|p| p.source == Source::Marathon)
+                .map(|p| {
+                    let reading = match &app {
+                        Ok(app) => Reading::Seen {
+                            observed: app.instances,
+                            bad: app.missing(),
+                            slowest_ms: None,
+                        },
+                        Err(why) => Reading::Blind { why: why.clone() },
+                    };
+                    Sample {
+                        at,
+                        probe: p.name.clone(),
+                        reading,
+                    }
+                });
+            for sample in samples.into_iter().chain(marathon) {
+                self.take(&plan, &watch, &sample, &mut measured).await;
+            }
+            if let Err(error) = self.ports.journal.keep(&plan.run, &measured).await {
+                tracing::warn!(run = %plan.run, %error, "samples could not be kept; the chart will have a gap");
+            }
+            // Ticks that went by meanwhile were missed: each is blind, none is made up for.
+            let reached = (clock.elapsed().saturating_sub(start)).as_millis() / interval.as_millis().max(1);
+            let reached = u32::try_from(reached).unwrap_or(u32::MAX);
+            for missed in tick.saturating_add(1)..reached {
+                let at = began + TimeDelta::from_std(interval * missed).unwrap_or_default();
+                for probe in &plan.hypothesis.probes {
+                    let reading = Reading::Blind {
+                        why: "the tick was overrun".into(),
+                    };
+                    let sample = Sample {
+                        at,
+                        probe: probe.name.clone(),
+                        reading,
+                    };
+                    self.take(&plan, &watch, &sample, &mut vec![]).await;
+                }
+            }
+            tick = tick.saturating_add(1).max(reached);
+        }
+    }
+
+    /// One tick of every probe that is asked over the network.
+    async fn sample(&self, plan: &Plan, at: DateTime<Utc>) -> Vec<Sample> {
+        let timeout = plan.hypothesis.timeout;
+        let probes = plan
+            .hypothesis
+            .probes
+            .iter()
+            .filter(|p| p.source != Source::Marathon);
+        join_all(probes.map(|probe| async move {
+            let asked = self.ports.prober.take(probe, timeout);
+            // The prober keeps its own time; this bound only covers a prober that breaks its promise.
+            let reading = tokio::select! {
+                biased;
+                reading = asked => reading,
+                () = self.ports.clock.sleep(plan.hypothesis.interval) => {
+                    Reading::Blind { why: "no answer within the interval".into() }
+                }
+            };
+            Sample {
+                at,
+                probe: probe.name.clone(),
+                reading,
+            }
+        }))
+        .await
+    }
+
+    async fn look_at(&self, plan: &Plan) -> Result<App, String> {
+        let Some(cluster) = self.ports.clusters.get(&plan.cluster) else {
+            return Err(format!("cluster {} is not in the settings", plan.cluster));
+        };
+        tokio::select! {
+            biased;
+            seen = cluster.look_at(&plan.app) => match seen {
+                Ok(Some(app)) => Ok(app),
+                Ok(None) => Err(format!("Marathon says that {} does not exist", plan.app)),
+                Err(gap) => Err(gap.why),
+            },
+            () = self.ports.clock.sleep(plan.hypothesis.interval.min(LOOK_MAX)) => {
+                Err("Marathon did not answer within the interval".into())
+            }
+        }
+    }
+
+    /// Feeds one sample; on a breach closes the fence first, then writes it down.
+    async fn take(&self, plan: &Plan, watch: &Watch, sample: &Sample, measured: &mut Vec<Measured>) {
+        let clock = &self.ports.clock;
+        let seen = clock.elapsed();
+        let (breach, evidence) = {
+            let mut state = watch.lock();
+            let breach = state.monitor.take(sample);
+            let evidence = state.monitor.evidence().get(&sample.probe).copied();
+            if let Some(percent) = evidence {
+                state.evidence.insert(sample.probe.clone(), percent);
+            }
+            state.last.insert(sample.probe.clone(), sample.clone());
+            (breach, evidence)
+        };
+        let closed = breach
+            .as_ref()
+            .map(|cause| self.fence.close(&plan.run, &cause.to_string(), clock.elapsed()));
+        let kind = match sample.reading {
+            Reading::Seen { .. } => "seen",
+            Reading::Blind { .. } => "blind",
+        };
+        metrics::counter!("heartbreak_probe_samples_total", "kind" => kind).increment(1);
+        measured.push(Measured::Sample(sample.clone()));
+        if let Some(percent) = evidence {
+            measured.push(Measured::Evidence(EvidencePoint {
+                at: sample.at,
+                probe: sample.probe.clone(),
+                percent,
+            }));
+            metrics::gauge!("heartbreak_evidence_ratio").set(f64::from(percent) / 100.0);
+        }
+        if let (Some(cause), Some(closed)) = (breach, closed) {
+            let latency = closed.saturating_sub(seen);
+            metrics::histogram!("heartbreak_breach_to_fence_seconds").record(latency.as_secs_f64());
+            let us = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
+            self.abort_run(&plan.run, cause, Some(us)).await;
+        }
+    }
+
+    /// Closes the fence of a run and journals why. Repeats do nothing.
+    pub(super) async fn abort_run(&self, run: &RunId, cause: AbortCause, breach_to_fence_us: Option<u64>) {
+        self.fence
+            .close(run, &cause.to_string(), self.ports.clock.elapsed());
+        let written = self
+            .book
+            .commit(|ledger, _| abort_bodies(ledger, run, &cause, breach_to_fence_us))
+            .await;
+        match written {
+            Ok(entries) if !entries.is_empty() => {
+                tracing::warn!(%run, cause = %cause, "aborting");
+                self.tell.notify_one();
+            }
+            Ok(_) => {}
+            Err(error) => {
+                tracing::error!(%run, cause = %cause, %error, "the abort could not be journalled; the fence is closed");
+                self.unwritten_aborts
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .insert(run.clone(), cause);
+            }
+        }
+        self.wake.notify_one();
+    }
+}
+
+/// The entry that aborts a run, if it is open and not aborting already.
+pub(super) fn abort_bodies(
+    ledger: &crate::engine::history::Ledger,
+    run: &RunId,
+    cause: &AbortCause,
+    breach_to_fence_us: Option<u64>,
+) -> Result<Vec<crate::model::entry::Body>, std::convert::Infallible> {
+    let open = ledger
+        .runs
+        .get(run)
+        .is_some_and(|r| r.is_open() && r.abort.is_none());
+    Ok(if open {
+        vec![crate::model::entry::Body::Aborting {
+            run: run.clone(),
+            cause: cause.clone(),
+            breach_to_fence_us,
+        }]
+    } else {
+        vec![]
+    })
+}
+
+fn health_point(app: &App, at: DateTime<Utc>) -> HealthPoint {
+    let count = |state: &dyn Fn(&TaskState) -> bool| {
+        u32::try_from(app.tasks.iter().filter(|t| state(&t.state)).count()).unwrap_or(u32::MAX)
+    };
+    HealthPoint {
+        at,
+        app: app.id.clone(),
+        healthy: app.healthy(),
+        instances: app.instances,
+        running: count(&|s| *s == TaskState::Running),
+        staged: count(&|s| matches!(s, TaskState::Staging | TaskState::Starting)),
+    }
+}

@@ -1,0 +1,324 @@
+//! How long each kill was felt, and how much harm was done (`steady-state` §5).
+//!
+//! Everything is read off what was seen; what was not seen stays `None` and is shown as censored.
+
+use super::{Pool, Tick, covers, later};
+use crate::model::experiment::{Hypothesis, Reading, Role, Sample};
+use crate::model::plan::Plan;
+use crate::model::report::{Harm, HealthPoint, KillRecovery};
+use crate::model::run::{Intent, IntentState};
+use chrono::{DateTime, Utc};
+use std::time::Duration;
+
+/// The recovery of every kill that was or may have been made, in order. Rehearsed kills, and those
+/// that never left or were refused, have none.
+///
+/// # Guarantees
+///
+/// - Capacity counts only after the victim was seen to be gone, or after proof of Marathon's: the
+///   first look after a kill often still shows the victim.
+/// - Steady counts only after capacity, and only where every abort probe watched all of it.
+///
+/// # Caveats
+///
+/// Marathon does not link a replacement to its victim, so counts are compared with the last look
+/// before the kill; a victim that was replaced between two looks was never seen gone.
+pub fn recoveries(
+    plan: &Plan,
+    intents: &[Intent],
+    health: &[HealthPoint],
+    samples: &[Sample],
+) -> Vec<KillRecovery> {
+    let ticks = ticks_of_abort_probes(&plan.hypothesis, samples);
+    intents
+        .iter()
+        .filter(|intent| may_have_killed(intent))
+        .map(|intent| {
+            let killed = killed_at(intent);
+            let stages = stages(
+                intent,
+                killed,
+                health.iter().filter(|point| point.app == plan.app),
+            );
+            let steady = stages
+                .capacity
+                .and_then(|from| first_steady(&plan.hypothesis, &ticks, from));
+            KillRecovery {
+                step: intent.step,
+                killed,
+                steady,
+                ..stages
+            }
+        })
+        .collect()
+}
+
+/// Whether this intent was, or may have been, a kill.
+pub fn may_have_killed(intent: &Intent) -> bool {
+    !intent.sham
+        && !matches!(
+            intent.state,
+            IntentState::NotSent { .. } | IntentState::NoEffect { .. }
+        )
+}
+
+/// What each probe counted from the first kill to the end, probes that only observe included.
+pub fn harm(
+    hypothesis: &Hypothesis,
+    samples: &[Sample],
+    from: DateTime<Utc>,
+    to: DateTime<Utc>,
+) -> Vec<Harm> {
+    hypothesis
+        .probes
+        .iter()
+        .map(|probe| {
+            let mut harm = Harm {
+                probe: probe.name.clone(),
+                observed: 0,
+                bad: 0,
+                worst: 0.0,
+                blind: 0,
+            };
+            for sample in samples
+                .iter()
+                .filter(|s| s.probe == probe.name && from <= s.at && s.at <= to)
+            {
+                match Tick::of(sample) {
+                    Some(tick) => {
+                        harm.observed += u64::from(tick.observed);
+                        harm.bad += u64::from(tick.bad);
+                        harm.worst = harm.worst.max(tick.share());
+                    }
+                    None => harm.blind += 1,
+                }
+            }
+            harm
+        })
+        .collect()
+}
+
+/// t0: when the request was answered or given up. A resolved intent no longer tells, so there it is
+/// the moment at which it became durable, a fraction of a second earlier.
+fn killed_at(intent: &Intent) -> DateTime<Utc> {
+    match &intent.state {
+        IntentState::Acked { at, .. } | IntentState::Ambiguous { at, .. } => *at,
+        _ => intent.at,
+    }
+}
+
+/// Everything but t7.
+fn stages<'a>(
+    intent: &Intent,
+    killed: DateTime<Utc>,
+    health: impl Iterator<Item = &'a HealthPoint> + Clone,
+) -> KillRecovery {
+    let mut found = KillRecovery {
+        step: intent.step,
+        killed,
+        gone: None,
+        running: None,
+        capacity: None,
+        steady: None,
+    };
+    if let Some(before) = health.clone().filter(|point| point.at <= intent.at).last() {
+        // Marathon may act before its answer arrives, so the looks count from the intent on.
+        for point in health.filter(|point| point.at > intent.at) {
+            if found.gone.is_none() && (point.running < before.running || point.healthy < before.healthy) {
+                found.gone = Some(point.at);
+            }
+            if found.gone.is_some() && found.running.is_none() && point.running >= before.running {
+                found.running = Some(point.at);
+            }
+            if found.gone.is_some() && found.capacity.is_none() && point.healthy >= before.healthy {
+                found.capacity = Some(point.at);
+            }
+        }
+    }
+    if let (None, IntentState::Resolved { at, .. }) = (found.capacity, &intent.state) {
+        found.capacity = Some(*at);
+    }
+    found
+}
+
+/// The ticks of each abort probe, in order.
+fn ticks_of_abort_probes(hypothesis: &Hypothesis, samples: &[Sample]) -> Vec<Vec<Tick>> {
+    hypothesis
+        .abort_probes()
+        .map(|probe| {
+            let mut ticks: Vec<Tick> = samples
+                .iter()
+                .filter(|s| s.probe == probe.name)
+                .filter_map(Tick::of)
+                .collect();
+            ticks.sort_by_key(|tick| tick.at);
+            ticks
+        })
+        .collect()
+}
+
+/// t7: the start of the first stretch of `recovery.hold` after `from` in which every abort probe
+/// kept its limit.
+fn first_steady(hypothesis: &Hypothesis, ticks: &[Vec<Tick>], from: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    let hold = hypothesis.recovery.hold;
+    let steady = |start: DateTime<Utc>| {
+        hypothesis.abort_probes().zip(ticks).all(|(probe, ticks)| {
+            let stretch = between(ticks, start, hold);
+            covers(stretch, start, later(start, hold), hypothesis.interval)
+                && Pool::of(stretch).is_within(probe.max)
+        })
+    };
+    let first = ticks.first()?;
+    std::iter::once(from)
+        .chain(first.iter().map(|tick| tick.at).filter(|at| *at > from))
+        .find(|start| steady(*start))
+}
+
+/// Ticks from `start` for as long as `hold`, the end excluded.
+fn between(ticks: &[Tick], start: DateTime<Utc>, hold: Duration) -> &[Tick] {
+    let end = later(start, hold);
+    let first = ticks.partition_point(|tick| tick.at < start);
+    let last = ticks.partition_point(|tick| tick.at < end);
+    &ticks[first..last]
+}
+
+/// The highest bad share of any stretch of `hold` for the abort probes, with that probe's place in
+/// the hypothesis; `None` when nothing was seen.
+pub(super) fn peak(hypothesis: &Hypothesis, samples: &[Sample], from: DateTime<Utc>) -> Option<(usize, f64)> {
+    let hold = hypothesis.recovery.hold;
+    let mut highest: Option<(usize, f64)> = None;
+    for (index, probe) in hypothesis
+        .probes
+        .iter()
+        .enumerate()
+        .filter(|(_, p)| p.role == Role::Abort)
+    {
+        let mut ticks: Vec<Tick> = samples
+            .iter()
+            .filter(|s| s.probe == probe.name && s.at >= from && matches!(s.reading, Reading::Seen { .. }))
+            .filter_map(Tick::of)
+            .collect();
+        ticks.sort_by_key(|tick| tick.at);
+        // A stretch that is cut off by the end of the run would make one bad sample look like many.
+        let whole = |first: usize| {
+            first == 0
+                || ticks
+                    .last()
+                    .is_some_and(|last| later(ticks[first].at, hold) <= later(last.at, hypothesis.interval))
+        };
+        for (first, tick) in ticks.iter().enumerate().filter(|(first, _)| whole(*first)) {
+            let Some(share) = Pool::of(between(&ticks[first..], tick.at, hold)).share() else {
+                continue;
+            };
+            let nearer = |i: usize, s: f64| s / hypothesis.probes[i].max.as_f64().max(1e-6);
+            if highest.is_none_or(|(i, s)| nearer(index, share) > nearer(i, s)) {
+                highest = Some((index, share));
+            }
+        }
+    }
+    highest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::*;
+    use super::super::verdict::tests::{intent, plan};
+    use super::*;
+
+    fn health(seconds: f64, healthy: u32, running: u32) -> HealthPoint {
+        HealthPoint {
+            at: at(seconds),
+            app: "/shop/cart".into(),
+            healthy,
+            instances: 12,
+            running,
+            staged: 0,
+        }
+    }
+
+    fn clean(from: i32, to: i32) -> Vec<Sample> {
+        (from..to).map(|s| seen("edge", f64::from(s), 0, 100)).collect()
+    }
+
+    #[test]
+    fn stages_follow_what_was_seen() {
+        let points = [
+            health(99.0, 12, 12),
+            health(100.5, 12, 12),
+            health(101.0, 11, 11),
+            health(105.0, 11, 12),
+            health(110.0, 12, 12),
+        ];
+        let found = &recoveries(&plan(1), &[intent(1, 100.0)], &points, &clean(0, 200))[0];
+        assert_eq!(found.killed, at(100.2));
+        assert_eq!((found.gone, found.running), (Some(at(101.0)), Some(at(105.0))));
+        assert_eq!((found.capacity, found.steady), (Some(at(110.0)), Some(at(110.0))));
+    }
+
+    #[test]
+    fn a_victim_that_was_never_seen_gone_is_never_seen_replaced() {
+        let points = [health(99.0, 12, 12), health(101.0, 12, 12)];
+        let found = &recoveries(&plan(1), &[intent(1, 100.0)], &points, &clean(0, 200))[0];
+        assert_eq!((found.gone, found.capacity, found.steady), (None, None, None));
+        let mut proven = intent(1, 100.0);
+        proven.state = IntentState::Resolved {
+            why: "whole".into(),
+            at: at(120.0),
+            tasks: vec![],
+        };
+        let found = &recoveries(&plan(1), &[proven], &points, &clean(0, 200))[0];
+        assert_eq!((found.capacity, found.steady), (Some(at(120.0)), Some(at(120.0))));
+    }
+
+    #[test]
+    fn steady_waits_for_the_limit_and_for_eyes() {
+        let points = [health(99.0, 12, 12), health(101.0, 11, 11), health(110.0, 12, 12)];
+        let mut samples = clean(0, 110);
+        samples.extend((110..120).map(|s| seen("edge", f64::from(s), 50, 100)));
+        samples.extend(clean(120, 300));
+        let steady =
+            |samples: &[Sample]| recoveries(&plan(1), &[intent(1, 100.0)], &points, samples)[0].steady;
+        // The last bad second may be part of a stretch only where it is below 1 % of it: not here.
+        assert_eq!(steady(&samples), Some(at(120.0)));
+        let blinded: Vec<_> = samples
+            .iter()
+            .filter(|s| !(at(125.0)..at(160.0)).contains(&s.at))
+            .cloned()
+            .collect();
+        assert_eq!(
+            steady(&blinded),
+            Some(at(160.0)).map(|t| t - chrono::TimeDelta::seconds(0))
+        );
+        assert_eq!(
+            steady(&clean(0, 130)),
+            None,
+            "the stretch was not watched to its end"
+        );
+    }
+
+    #[test]
+    fn shams_and_kills_that_never_left_have_no_recovery() {
+        let mut sham = intent(1, 100.0);
+        sham.sham = true;
+        let mut unsent = intent(2, 110.0);
+        unsent.state = IntentState::NotSent {
+            why: "fence".into(),
+            at: at(110.0),
+        };
+        assert_eq!(recoveries(&plan(2), &[sham, unsent], &[], &[]), []);
+    }
+
+    #[test]
+    fn harm_counts_the_armed_window_only() {
+        let samples = [
+            seen("edge", 1.0, 9, 10),
+            seen("edge", 10.0, 1, 10),
+            blind("edge", 11.0),
+            seen("edge", 12.0, 2, 10),
+            seen("edge", 99.0, 9, 10),
+        ];
+        let found = &harm(&hypothesis(), &samples, at(10.0), at(20.0))[0];
+        assert_eq!((found.observed, found.bad, found.blind), (20, 3, 1));
+        assert!((found.worst - 0.2).abs() < 1e-12);
+    }
+}

@@ -1,0 +1,387 @@
+use super::super::recovery::{harm, recoveries};
+use super::super::testing::*;
+use super::*;
+use crate::model::experiment::AbortCause;
+use crate::model::plan::{Step, Target};
+use crate::model::policy::{ApprovalMode, ApprovalRule, BlastRadius, Mode, RateLimit};
+use crate::model::run::IntentState;
+use std::time::Duration;
+
+fn target(step: u32) -> Target {
+    Target {
+        app: "/shop/cart".into(),
+        task: format!("cart.{step}").as_str().into(),
+        instance: format!("cart.{step}").as_str().into(),
+        host: "a1".into(),
+    }
+}
+
+/// A plan of so many kills of one of twelve tasks.
+pub fn plan(steps: u32) -> Plan {
+    Plan {
+        run: "r-1".into(),
+        policy: "cart".into(),
+        policy_digest: "d".into(),
+        team: "shop".into(),
+        cluster: "prod".into(),
+        framework_id: "f".into(),
+        mode: Mode::Enforce,
+        app: "/shop/cart".into(),
+        app_version: "v".into(),
+        instances: 12,
+        healthy: 12,
+        requested_by: None,
+        steps: (1..=steps)
+            .map(|number| Step {
+                number,
+                targets: vec![target(number)],
+            })
+            .collect(),
+        gap: Duration::from_secs(60),
+        blast_radius: BlastRadius {
+            max_tasks: 1,
+            max_percent: 10,
+            min_healthy: 2,
+            max_apps: 1,
+        },
+        rate_limit: RateLimit {
+            kills: 1,
+            per: Duration::from_secs(60),
+            burst: 1,
+        },
+        allow_no_health_check: false,
+        hypothesis: hypothesis(),
+        approval: ApprovalRule {
+            mode: ApprovalMode::Automatic,
+            users: Default::default(),
+            groups: Default::default(),
+            quorum: 0,
+            expires: Duration::from_secs(60),
+        },
+        channel: None,
+        made_at: at(0.0),
+        remarks: vec![],
+    }
+}
+
+/// A kill that was accepted 0.2 s after it was decided on.
+pub fn intent(step: u32, seconds: f64) -> Intent {
+    Intent {
+        id: format!("i-{step}").as_str().into(),
+        run: "r-1".into(),
+        step,
+        targets: vec![target(step)],
+        at: at(seconds),
+        deadline: at(seconds + 5.0),
+        sham: false,
+        state: IntentState::Acked {
+            tasks: vec![],
+            at: at(seconds + 0.2),
+        },
+    }
+}
+
+/// A run with one planned kill at 60 s, watched for 360 s after it, recovered at 70 s.
+struct World {
+    plan: Plan,
+    intents: Vec<Intent>,
+    abort: Option<Aborted>,
+    skipped: Option<String>,
+    samples: Vec<Sample>,
+    recoveries: Vec<KillRecovery>,
+    ended: f64,
+}
+
+impl World {
+    /// With so many bad of 100 a second before and after.
+    fn new(before: u32, after: u32) -> Self {
+        let samples = (0..420)
+            .map(|s| seen("edge", f64::from(s), if s < 60 { before } else { after }, 100))
+            .collect();
+        let recovery = KillRecovery {
+            step: 1,
+            killed: at(60.2),
+            gone: Some(at(61.0)),
+            running: Some(at(65.0)),
+            capacity: Some(at(70.0)),
+            steady: Some(at(70.0)),
+        };
+        Self {
+            plan: plan(1),
+            intents: vec![intent(1, 60.0)],
+            abort: None,
+            skipped: None,
+            samples,
+            recoveries: vec![recovery],
+            ended: 420.0,
+        }
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
+        change(&mut self);
+        self
+    }
+
+    fn aborted(self, cause: AbortCause) -> Self {
+        self.with(|w| {
+            w.abort = Some(Aborted {
+                cause,
+                at: at(80.0),
+                breach_to_fence_us: None,
+            })
+        })
+    }
+
+    fn verdict(&self) -> Verdict {
+        verdict(&Findings {
+            plan: &self.plan,
+            intents: &self.intents,
+            abort: self.abort.as_ref(),
+            skipped: self.skipped.as_deref(),
+            samples: &self.samples,
+            recoveries: &self.recoveries,
+            ended: at(self.ended),
+        })
+    }
+
+    #[track_caller]
+    fn check(&self, outcome: Outcome, hypothesis: HypothesisResult, reason: &str) {
+        let found = self.verdict();
+        assert_eq!(
+            (found.outcome, found.hypothesis),
+            (outcome, hypothesis),
+            "{}",
+            found.sentence
+        );
+        assert_eq!(found.reason, reason);
+        assert_eq!(found.lines.len(), 2);
+        assert!(!found.limits.is_empty() && found.design.contains("weak"));
+    }
+}
+
+fn limit() -> AbortCause {
+    AbortCause::Limit {
+        probe: "edge".into(),
+        evidence_percent: 100,
+    }
+}
+
+use HypothesisResult::{Disproved, Held, Inconclusive, NotTested};
+use Outcome::{Aborted as WasAborted, Completed, Skipped};
+
+#[test]
+fn newcombe_gives_the_published_intervals() {
+    let check = |after: (u64, u64), before: (u64, u64), expected: (f64, f64, f64)| {
+        let pool = |(bad, observed)| Pool { observed, bad };
+        let (d, low, high) = newcombe(pool(after), pool(before), ERROR).unwrap();
+        for (found, expected) in [(d, expected.0), (low, expected.1), (high, expected.2)] {
+            assert!((found - expected).abs() < 5.1e-5, "{d} [{low}, {high}]");
+        }
+    };
+    check((30, 6_000), (6, 6_000), (0.0040, 0.0024, 0.0058));
+    check((130, 6_000), (6, 6_000), (0.0207, 0.0176, 0.0240));
+    check((0, 300), (0, 300), (0.0, -0.0089, 0.0089));
+    assert_eq!(
+        newcombe(Pool::default(), Pool { observed: 1, bad: 0 }, ERROR),
+        None
+    );
+}
+
+#[test]
+fn a_clean_run_held() {
+    World::new(0, 0).check(Completed, Held, "");
+    let found = World::new(0, 0).verdict();
+    assert_eq!(found.lines[0], "Stayed within limits: yes (peak 0 %, limit 1 %).");
+    assert_eq!(
+        found.lines[1],
+        "Caused by the kill: no difference beyond what is tolerated."
+    );
+    assert_eq!(
+        found.sentence,
+        "Held. 1 kill of 1 of 12 tasks. Bad answers (edge): 0 % after the kills, 0 % before; difference 0 points, \
+         95 % sure it is below +0.045 (tolerated: +0.50). 6,000 observations before, 36,000 observations after. \
+         A difference below about 0.017 points would probably have been missed. Design: before/after (weak)."
+    );
+}
+
+#[test]
+fn a_clear_difference_disproves_and_shows_its_lower_end() {
+    World::new(0, 2).check(Completed, Disproved, "");
+    let found = World::new(0, 2).verdict();
+    assert!(
+        found.sentence.contains("95 % sure it is above +1.8"),
+        "{}",
+        found.sentence
+    );
+    assert!(
+        found.lines[0].starts_with("Stayed within limits: no (peak 2 % over 30 s"),
+        "{}",
+        found.lines[0]
+    );
+    assert!(
+        found.lines[1].starts_with("Caused by the kill: probably"),
+        "{}",
+        found.lines[1]
+    );
+}
+
+#[test]
+fn an_interval_across_the_margin_says_nothing() {
+    let few = World::new(0, 0).with(|w| {
+        w.samples = (0..420).map(|s| seen("edge", f64::from(s), 0, 1)).collect();
+    });
+    few.check(Completed, Inconclusive, "");
+    assert!(
+        few.verdict().sentence.contains("saw too little"),
+        "{}",
+        few.verdict().sentence
+    );
+}
+
+#[test]
+fn nothing_seen_on_one_side_is_never_held() {
+    let dark = World::new(0, 0).with(|w| w.samples.retain(|s| s.at >= at(60.0)));
+    dark.check(Completed, Inconclusive, "");
+    let none = World::new(0, 0).with(|w| w.samples.clear());
+    none.check(Completed, Inconclusive, "");
+    assert!(none.verdict().lines[0].contains("not known"));
+}
+
+#[test]
+fn an_abort_without_a_control_establishes_no_cause() {
+    let aborted = World::new(0, 20).aborted(limit());
+    aborted.check(WasAborted, Inconclusive, "limit");
+    let found = aborted.verdict();
+    assert!(
+        found
+            .sentence
+            .contains("degraded during the experiment, cause not established")
+    );
+    assert!(
+        found.lines[0].starts_with("Stayed within limits: no (peak 20 %"),
+        "{}",
+        found.lines[0]
+    );
+    assert!(found.lines[1].starts_with("Caused by the kill: not known"));
+}
+
+#[test]
+fn aborts_for_other_reasons_are_inconclusive() {
+    let blind = AbortCause::Blind {
+        probe: "edge".into(),
+        missed: 3,
+        why: "no route".into(),
+    };
+    World::new(0, 0)
+        .aborted(blind)
+        .check(WasAborted, Inconclusive, "blind");
+    let manual = AbortCause::Manual {
+        by: "ana".into(),
+        reason: "lunch".into(),
+    };
+    World::new(0, 2)
+        .aborted(manual)
+        .check(WasAborted, Inconclusive, "manual");
+    World::new(0, 0)
+        .aborted(AbortCause::Restarted)
+        .check(WasAborted, Inconclusive, "operator restarted");
+}
+
+#[test]
+fn no_kill_is_skipped_and_tests_nothing() {
+    let none = World::new(0, 0).with(|w| w.intents.clear());
+    none.check(Skipped, NotTested, "no kill was made");
+    let why = World::new(0, 0).with(|w| {
+        w.intents.clear();
+        w.skipped = Some("not steady".into());
+    });
+    why.check(Skipped, NotTested, "not steady");
+    let unsent = World::new(0, 0).with(|w| {
+        w.intents[0].state = IntentState::NotSent {
+            why: "fence".into(),
+            at: at(60.0),
+        };
+    });
+    unsent.aborted(limit()).check(Skipped, NotTested, "limit");
+}
+
+#[test]
+fn a_rehearsal_tests_nothing() {
+    let sham = || World::new(0, 5).with(|w| w.intents[0].sham = true);
+    sham().check(Completed, NotTested, "");
+    sham().aborted(limit()).check(WasAborted, NotTested, "limit");
+    sham()
+        .with(|w| w.plan = plan(2))
+        .check(WasAborted, NotTested, "cut short");
+}
+
+#[test]
+fn not_recovered_in_time_disproves_where_somebody_watched() {
+    let never = || World::new(0, 0).with(|w| w.recoveries[0].steady = None);
+    never().check(Completed, Disproved, "");
+    World::new(0, 0)
+        .with(|w| w.recoveries[0].steady = Some(at(361.0)))
+        .check(Completed, Disproved, "");
+    never()
+        .with(|w| w.ended = 200.0)
+        .check(Completed, Inconclusive, "");
+    never()
+        .with(|w| w.samples.retain(|s| s.at < at(60.0)))
+        .check(Completed, Inconclusive, "");
+}
+
+#[test]
+fn a_missing_or_refused_kill_is_never_held() {
+    World::new(0, 0)
+        .with(|w| w.plan = plan(2))
+        .check(WasAborted, Inconclusive, "cut short");
+    let refused = World::new(0, 0).with(|w| {
+        w.plan = plan(2);
+        let mut second = intent(2, 100.0);
+        second.state = IntentState::NoEffect {
+            why: "404".into(),
+            at: at(100.0),
+        };
+        w.intents.push(second);
+    });
+    refused.check(Completed, Inconclusive, "");
+}
+
+#[test]
+fn held_needs_every_probe_and_observers_do_not_count() {
+    use crate::model::experiment::Role;
+    let second = |role, bad: u32| {
+        World::new(0, 0).with(|w| {
+            w.plan.hypothesis.probes.push(probe("slo", role));
+            w.samples
+                .extend((0..420).map(|s| seen("slo", f64::from(s), if s < 60 { 0 } else { bad }, 100)));
+        })
+    };
+    second(Role::Verdict, 0).check(Completed, Held, "");
+    second(Role::Verdict, 2).check(Completed, Disproved, "");
+    second(Role::Observe, 90).check(Completed, Held, "");
+}
+
+#[test]
+fn a_sample_under_way_at_the_kill_counts_as_after() {
+    let world =
+        World::new(0, 0).with(|w| w.samples = vec![seen("edge", 59.0, 0, 100), seen("edge", 59.5, 100, 100)]);
+    let found = &world.verdict().differences[0];
+    assert_eq!(
+        (found.before_observed, found.after_observed, found.after_bad),
+        (100, 100, 100)
+    );
+}
+
+#[test]
+fn recoveries_and_harm_fit_together() {
+    let world = World::new(0, 0);
+    assert_eq!(
+        harm(&world.plan.hypothesis, &world.samples, at(60.0), at(420.0))[0].observed,
+        36_000
+    );
+    assert_eq!(
+        recoveries(&world.plan, &world.intents, &[], &world.samples)[0].steady,
+        None
+    );
+}

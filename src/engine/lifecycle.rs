@@ -4,7 +4,7 @@
 //! earlier process left behind is history like any other.
 
 use super::history::Ledger;
-use super::steady_state::BaselineState;
+use super::steady_state::monitor::BaselineState;
 use crate::model::command::Person;
 use crate::model::experiment::AbortCause;
 use crate::model::ids::{IntentId, PolicyName, RunId};

@@ -17,8 +17,17 @@ pub fn assemble(
     operator: &str,
     kills_after_breach: u32,
 ) -> Report {
-    let recoveries = recovery::recoveries(run, &health, &samples);
-    let harm = recovery::harm(run, &samples);
+    let recoveries = recovery::recoveries(&run.plan, &run.intents, &health, &samples);
+    let armed = run
+        .intents
+        .iter()
+        .find(|i| recovery::may_have_killed(i))
+        .map(|i| i.at);
+    let to = run.ended.or_else(|| samples.last().map(|s| s.at));
+    let harm = match (armed, to) {
+        (Some(from), Some(to)) => recovery::harm(&run.plan.hypothesis, &samples, from, to),
+        _ => vec![],
+    };
     Report {
         schema: SCHEMA.to_owned(),
         operator: operator.to_owned(),

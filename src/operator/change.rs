@@ -353,6 +353,9 @@ impl Operator {
                 plan.mode
             );
         }
+        if let Some(watch) = self.watch_of(&plan.run) {
+            watch.kill_decided(intent.at);
+        }
         let answer = match self.ports.clusters.get(&plan.cluster) {
             None => KillAnswer::NotSent {
                 why: format!("cluster {} is not in the settings", plan.cluster),
@@ -371,9 +374,6 @@ impl Operator {
             Some(real) => WritesDown(real.clone()).kill(&order, permit, &look).await,
         };
         let at = self.ports.clock.now();
-        if let Some(watch) = self.watch_of(&plan.run) {
-            watch.killed(intent.at);
-        }
         let state = known(answer, at);
         metrics::counter!("heartbreak_kills_total", "outcome" => state.word()).increment(1);
         tracing::info!(intent = %intent.id, outcome = state.word(), "settled for now");

@@ -3,7 +3,7 @@
 use super::watch::Watch;
 use super::{Operator, Pace, PassError};
 use crate::engine::report;
-use crate::engine::steady_state::verdict::{self, Ending};
+use crate::engine::steady_state::verdict::{Findings, verdict};
 use crate::model::entry::Body;
 use crate::model::ids::RunId;
 use crate::model::report::Report;
@@ -24,12 +24,23 @@ impl Operator {
             return Ok(Pace::new(Duration::ZERO, "the run is unknown"));
         };
         let report = self.report_of(&known).await;
-        let ending = Ending {
-            reason: reason.to_owned(),
-            why: why.to_owned(),
-            recovered,
+        let skipped = if reason.is_empty() {
+            why.to_owned()
+        } else {
+            format!("{reason}: {why}")
         };
-        let verdict = verdict::verdict(&report, &ending);
+        let verdict = verdict(&Findings {
+            plan: &known.plan,
+            intents: &known.intents,
+            abort: known.abort.as_ref(),
+            skipped: Some(&skipped),
+            samples: &report.samples,
+            recoveries: &report.recoveries,
+            ended: self.ports.clock.now(),
+        });
+        if !recovered && !known.intents.is_empty() {
+            tracing::warn!(%run, %why, "the run ends without proof that the app is whole and steady again");
+        }
         let written = self
             .book
             .commit(|ledger, _| {

@@ -6,7 +6,7 @@
 use super::Operator;
 use crate::engine::gates::Watched;
 use crate::engine::lifecycle::WatchView;
-use crate::engine::steady_state::Monitor;
+use crate::engine::steady_state::monitor::Monitor;
 use crate::model::experiment::{AbortCause, Reading, Sample, Source};
 use crate::model::ids::{ProbeName, RunId};
 use crate::model::plan::Plan;
@@ -60,8 +60,8 @@ impl Watch {
     pub fn watched(&self, now: DateTime<Utc>) -> Watched {
         let state = self.lock();
         Watched {
-            steady: state.monitor.steady(now),
-            fresh: state.monitor.fresh(now),
+            steady: state.monitor.steady_state(now),
+            fresh: state.monitor.probe_freshness(now),
         }
     }
 
@@ -70,12 +70,15 @@ impl Watch {
         let state = self.lock();
         WatchView {
             baseline: state.monitor.baseline(now),
-            steady_since: state.monitor.steady_since(now, since, hold),
+            steady_since: state
+                .monitor
+                .steady_since(now, hold)
+                .filter(|from| since.is_none_or(|kill| *from >= kill)),
         }
     }
 
-    /// A kill went out, or may have.
-    pub fn killed(&self, at: DateTime<Utc>) {
+    /// A kill is about to go out: arms the detector before the first byte can leave.
+    pub fn kill_decided(&self, at: DateTime<Utc>) {
         let mut state = self.lock();
         state.monitor.arm(at);
         state.monitor.killed(at);
@@ -172,6 +175,10 @@ impl Operator {
                 });
             for sample in samples.into_iter().chain(marathon) {
                 self.take(&plan, &watch, &sample, &mut measured).await;
+            }
+            let overdue = watch.lock().monitor.overdue(clock.now());
+            if let Some(cause) = overdue {
+                self.abort_run(&plan.run, cause, None).await;
             }
             if let Err(error) = self.ports.journal.keep(&plan.run, &measured).await {
                 tracing::warn!(run = %plan.run, %error, "samples could not be kept; the chart will have a gap");

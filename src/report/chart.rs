@@ -220,7 +220,7 @@ impl Chart<'_> {
         };
         let (top, bottom) = self.panel(
             &format!("{} · bad share ({role})", probe.name),
-            "◆ above the limit   ▨ no answer   square-root scale",
+            "◆ above the limit · hatched: no answer · grey: before the first kill · square-root scale",
             112.0,
         );
         let scale = Shares { top, bottom, most };
@@ -313,10 +313,16 @@ impl Chart<'_> {
             }
             d.push_str(&format!("H{RIGHT:.1}"));
             self.path(class, &d);
+            // Above the line, where the baseline is calm; below it when the line is at the panel's edge.
+            let beside = if low - scale.top < 16.0 {
+                low + 13.0
+            } else {
+                low - 4.0
+            };
             self.text(
-                &format!("hb-label {class}-label hb-end"),
-                RIGHT - 4.0,
-                low - 4.0,
+                &format!("hb-label {class}-label"),
+                LEFT + 5.0,
+                beside,
                 &format!("{name} {line}"),
             );
         }
@@ -388,7 +394,11 @@ impl Chart<'_> {
             .max()
             .unwrap_or(1)
             .max(1);
-        let (top, bottom) = self.panel("tasks", "█ healthy   ─ running   ┄ staged   ╌ asked for", 76.0);
+        let (top, bottom) = self.panel(
+            "tasks",
+            "filled: healthy · solid: running · dotted: staged · dashed: asked for",
+            76.0,
+        );
         let y = |n: u32| bottom - f64::from(n) / f64::from(most) * (bottom - top - 6.0);
         for n in [0, most.div_ceil(2), most] {
             self.line("hb-grid", LEFT, y(n), RIGHT, y(n));
@@ -469,7 +479,7 @@ impl Chart<'_> {
             return;
         }
         self.text("hb-head", 14.0, self.y, "kills");
-        let legend = "▼ kill   ▽ rehearsed   ● replacement runs   ├ capacity restored   ┃ steady again   → not reached";
+        let legend = "▼ kill · ▽ rehearsed · ● replacement runs · thin: to capacity restored · thick: to steady again · dashed: not reached";
         self.text("hb-soft hb-end", RIGHT, self.y, legend);
         let mut y = self.y + 22.0;
         for (index, intent) in intents.iter().enumerate() {

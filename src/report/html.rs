@@ -92,6 +92,10 @@ fn table(out: &mut String, table: &Table) {
 
 fn inline(cell: &Cell) -> String {
     match cell {
+        // A number and its unit stay together.
+        Cell::Text(text) if text.chars().count() <= 16 => {
+            format!("<span class=\"short\">{}</span>", escape(text))
+        }
         Cell::Text(text) => format!("<span>{}</span>", escape(text)),
         Cell::Code(text) => format!("<code>{}</code>", escape(text)),
         Cell::Word(Mark::Nothing, text) => format!("<span class=\"nothing\">{}</span>", escape(text)),

@@ -268,12 +268,15 @@ fn speed(report: &Report) -> Vec<Block> {
     if let Some(bad) = bad {
         facts.push((
             "First bad sample",
-            text(format!("{} (probe {})", clock(bad.at), bad.probe)),
+            text(format!("{} UTC (probe {})", clock(bad.at), bad.probe)),
         ));
     }
-    facts.push(("Abort journalled", text(clock(aborted.at))));
+    facts.push(("Abort journalled", text(format!("{} UTC", clock(aborted.at)))));
     if unbounded.is_empty() {
-        facts.push(("Last possible effect of a kill", text(clock(last))));
+        facts.push((
+            "Last possible effect of a kill",
+            text(format!("{} UTC", clock(last))),
+        ));
     }
     facts.push((
         "Breach to closed fence",
@@ -318,11 +321,17 @@ fn stage(report: &Report, recovery: &KillRecovery, reached: Option<DateTime<Utc>
     }
 }
 
-/// Median and worst of one stage; a censored value is longer than any that was seen.
-fn summary(report: &Report, pick: fn(&KillRecovery) -> Option<DateTime<Utc>>) -> Option<String> {
-    let mut times: Vec<(bool, TimeDelta)> = report
+/// What became of the kills that were real; a rehearsal has nothing to recover from.
+fn real_recoveries(report: &Report) -> impl Iterator<Item = &KillRecovery> {
+    report
         .recoveries
         .iter()
+        .filter(|r| !report.intents.iter().any(|i| i.step == r.step && i.sham))
+}
+
+/// Median and worst of one stage; a censored value is longer than any that was seen.
+fn summary(report: &Report, pick: fn(&KillRecovery) -> Option<DateTime<Utc>>) -> Option<String> {
+    let mut times: Vec<(bool, TimeDelta)> = real_recoveries(report)
         .map(|r| match pick(r) {
             Some(at) => (false, at - r.killed),
             None => (true, report.ended.unwrap_or(r.killed) - r.killed),
@@ -342,22 +351,11 @@ fn summary(report: &Report, pick: fn(&KillRecovery) -> Option<DateTime<Utc>>) ->
 }
 
 fn recoveries(report: &Report) -> Vec<Block> {
-    if report.recoveries.is_empty() {
-        return match report.intents.is_empty() {
-            true => vec![Block::Text("No kill was made.".into())],
-            false => vec![Block::Text(
-                "No recovery was recorded: no kill is known to have taken effect.".into(),
-            )],
-        };
-    }
-    let rows = report
-        .recoveries
-        .iter()
+    let rows: Vec<_> = real_recoveries(report)
         .map(|r| {
             let victims = report.plan.step(r.step).map_or(0, |s| s.targets.len());
-            let sham = report.intents.iter().any(|i| i.step == r.step && i.sham);
             vec![
-                text(format!("{}{}", r.step, if sham { " (rehearsed)" } else { "" })),
+                text(r.step.to_string()),
                 text(clock(r.killed)),
                 text(victims.to_string()),
                 stage(report, r, r.gone),
@@ -367,6 +365,16 @@ fn recoveries(report: &Report) -> Vec<Block> {
             ]
         })
         .collect();
+    if rows.is_empty() {
+        let why = match report.intents.as_slice() {
+            [] => "No kill was made.",
+            intents if intents.iter().all(|i| i.sham) => {
+                "A rehearsal: nothing was killed, so there was nothing to recover from."
+            }
+            _ => "No recovery was recorded: no kill is known to have taken effect.",
+        };
+        return vec![Block::Text(why.into())];
+    }
     let mut blocks = vec![];
     if let Some(capacity) = summary(report, |r| r.capacity) {
         blocks.push(Block::Strong(format!("Capacity restored: {capacity}.")));
@@ -377,7 +385,7 @@ fn recoveries(report: &Report) -> Vec<Block> {
     blocks.push(Block::Table(Table {
         head: vec![
             "Step",
-            "Killed",
+            "Killed (UTC)",
             "Tasks",
             "Gone",
             "Replacement runs",
@@ -797,7 +805,7 @@ fn gates(report: &Report) -> Vec<Block> {
             "not every gate said yes"
         };
         blocks.push(Block::Strong(format!(
-            "Step {step}, asked last at {}: {passed}.",
+            "Step {step}, asked last at {} UTC: {passed}.",
             clock(last.at)
         )));
         if let Some(summary) = earlier_judgements(earlier) {
@@ -844,7 +852,7 @@ fn earlier_judgements(earlier: &[&Judgement]) -> Option<String> {
         .map(|(gate, n)| format!("{gate} ({})", some(*n, "time", "times")))
         .collect();
     Some(format!(
-        "Asked {} before, from {} to {}: {} yes{}.",
+        "Asked {} before, from {} to {} UTC: {} yes{}.",
         some(earlier.len() as u64, "time", "times"),
         clock(first.at),
         clock(last.at),
@@ -869,4 +877,137 @@ fn blind_spots(report: &Report) -> Vec<Block> {
         blocks.push(Block::Facts(vec![("Design", text(&verdict.design))]));
     }
     blocks
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample;
+    use super::*;
+
+    fn facts(report: &Report) -> String {
+        speed(report)
+            .into_iter()
+            .map(|block| match block {
+                Block::Text(text) | Block::Strong(text) => text,
+                _ => String::new(),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn one_bad_sample_that_clean_ones_follow_is_not_the_beginning() {
+        let report = sample::disproved();
+        let aborted = report.abort.clone().unwrap();
+        let first = first_bad_sample(&report, &aborted).unwrap();
+        assert_eq!(clock(first.at), "14:04:02.000");
+        let earlier = report
+            .samples
+            .iter()
+            .filter(|s| s.at >= report.intents[0].at && s.at < first.at && s.probe == first.probe);
+        assert!(
+            earlier
+                .filter_map(|s| s.reading.bad_share())
+                .any(|share| share > 0.01),
+            "there was one before"
+        );
+    }
+
+    #[test]
+    fn a_person_who_aborts_is_not_a_bad_sample() {
+        let report = sample::hostile();
+        assert!(first_bad_sample(&report, report.abort.as_ref().unwrap()).is_none());
+        assert!(facts(&report).contains("from the abort to the last moment"));
+    }
+
+    #[test]
+    fn a_victim_that_went_after_the_abort_makes_the_stop_slower() {
+        let mut report = sample::disproved();
+        report.recoveries[1].gone = report.abort.as_ref().map(|a| a.at + TimeDelta::seconds(4));
+        assert!(
+            facts(&report).starts_with("9.3 s from the first bad sample"),
+            "{}",
+            facts(&report)
+        );
+    }
+
+    #[test]
+    fn an_unanswered_request_has_no_bound_even_when_its_victim_is_gone() {
+        let mut report = sample::disproved();
+        let at = report.intents[1].at;
+        report.intents[1].state = IntentState::Ambiguous {
+            why: "no answer in 5 s".into(),
+            at,
+        };
+        assert!(
+            facts(&report).starts_with("Not bounded by what was seen: r-7Q2MK4XN/2"),
+            "{}",
+            facts(&report)
+        );
+    }
+
+    #[test]
+    fn what_was_not_reached_is_never_shorter_than_what_was() {
+        let report = sample::disproved();
+        assert_eq!(
+            summary(&report, |r| r.capacity).unwrap(),
+            "median 19.4 s, worst > 309 s"
+        );
+        assert_eq!(summary(&report, |r| r.gone).unwrap(), "median 0.9 s, worst 1.1 s");
+        let mut open = report;
+        open.ended = None;
+        assert_eq!(
+            summary(&open, |r| r.capacity).unwrap(),
+            "median 19.4 s, worst not seen yet"
+        );
+        assert_eq!(
+            stage(&open, &open.recoveries[1], None),
+            Cell::Word(Mark::Unsure, "not seen".into())
+        );
+    }
+
+    #[test]
+    fn a_rehearsal_shows_no_recovery() {
+        let blocks = recoveries(&sample::rehearsed());
+        assert!(matches!(blocks.as_slice(), [Block::Text(text)] if text.starts_with("A rehearsal")));
+    }
+
+    #[test]
+    fn the_last_judgement_of_a_step_is_whole_and_the_earlier_ones_are_counted() {
+        let blocks = gates(&sample::held());
+        let tables = blocks.iter().filter_map(|b| match b {
+            Block::Table(table) => Some(table.rows.len()),
+            _ => None,
+        });
+        assert_eq!(tables.collect::<Vec<_>>(), [16, 16, 16]);
+        let Block::Text(earlier) = &blocks[1] else {
+            panic!("the second block counts the earlier ones")
+        };
+        assert_eq!(
+            earlier,
+            "Asked 2 times before, from 14:02:43.200 to 14:02:53.200 UTC: 0 times yes; no or unknown from \
+             steady state (1 time), outage (1 time)."
+        );
+    }
+
+    #[test]
+    fn an_approval_of_another_plan_is_seen() {
+        let mut report = sample::held();
+        report.approvals[0].digest = "0123456789abcdef".into();
+        let cells = approval(&report, &report.approvals[0]);
+        assert_eq!(
+            cells.last(),
+            Some(&Cell::Word(Mark::Bad, "of another plan: 0123456789ab".into()))
+        );
+    }
+
+    #[test]
+    fn kills_after_the_breach_are_printed_always() {
+        for report in sample::all() {
+            let shown = speed(&report).iter().any(|block| match block {
+                Block::Facts(facts) => facts.contains(&after_breach(&report)),
+                _ => false,
+            });
+            assert!(shown, "{}", report.run);
+        }
+    }
 }

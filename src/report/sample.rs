@@ -424,9 +424,18 @@ pub(crate) fn disproved() -> Report {
         _ => 0.001,
     });
     for point in report.health.iter_mut().filter(|p| p.at > at(121.4)) {
-        point.healthy = 11;
-        point.running = 11;
-        point.staged = 1;
+        (point.healthy, point.running, point.staged) = (11, 11, 1);
+    }
+    for sample in report
+        .samples
+        .iter_mut()
+        .filter(|s| s.at > at(121.4) && s.probe.as_str() == "cart-tasks")
+    {
+        sample.reading = Reading::Seen {
+            observed: 12,
+            bad: 1,
+            slowest_ms: None,
+        };
     }
     report.intents.push(intent(1, 63.0, resolved(1, 84.0)));
     report.intents.push(intent(

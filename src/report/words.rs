@@ -9,9 +9,9 @@ pub(super) fn moment(at: DateTime<Utc>) -> String {
     at.format("%a %-d %b %Y %H:%M:%S UTC").to_string()
 }
 
-/// `14:03:11.250 UTC`: for tables, where the date is known.
+/// `14:03:11.250`, in UTC: where the date and the zone are said beside it.
 pub(super) fn clock(at: DateTime<Utc>) -> String {
-    at.format("%H:%M:%S%.3f UTC").to_string()
+    at.format("%H:%M:%S%.3f").to_string()
 }
 
 /// `30,000`.

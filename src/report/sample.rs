@@ -419,7 +419,7 @@ pub(crate) fn disproved() -> Report {
     report.run = "r-0D15PR0V".into();
     let kills = [63.2, 121.4];
     watch(&mut report, 430, &kills, |t| match t {
-        t if t >= 122.0 && t < 170.0 => 0.28,
+        t if (122.0..170.0).contains(&t) => 0.28,
         t if t >= 170.0 => 0.12,
         _ => 0.001,
     });

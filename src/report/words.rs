@@ -19,7 +19,7 @@ pub(super) fn count(n: u64) -> String {
     let digits = n.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index) % 3 == 0 {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
@@ -83,9 +83,9 @@ pub(super) fn seconds(delta: TimeDelta) -> String {
 pub(super) fn span(length: Duration) -> String {
     let ms = length.as_millis();
     match ms {
-        _ if ms % 3_600_000 == 0 && ms > 0 => format!("{} h", ms / 3_600_000),
-        _ if ms % 60_000 == 0 && ms > 0 => format!("{} min", ms / 60_000),
-        _ if ms % 1000 == 0 => format!("{} s", ms / 1000),
+        _ if ms.is_multiple_of(3_600_000) && ms > 0 => format!("{} h", ms / 3_600_000),
+        _ if ms.is_multiple_of(60_000) && ms > 0 => format!("{} min", ms / 60_000),
+        _ if ms.is_multiple_of(1000) => format!("{} s", ms / 1000),
         _ if ms < 1000 => format!("{ms} ms"),
         _ => format!("{} s", trimmed(ms as f64 / 1000.0, 3)),
     }

@@ -577,8 +577,8 @@ impl Chart<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::sample;
     use super::*;
+    use crate::report::sample;
 
     fn count(svg: &str, what: &str) -> usize {
         svg.matches(what).count()

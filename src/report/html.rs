@@ -100,8 +100,9 @@ fn inline(cell: &Cell) -> String {
         Cell::Code(text) => format!("<code>{}</code>", escape(text)),
         Cell::Word(Mark::Nothing, text) => format!("<span class=\"nothing\">{}</span>", escape(text)),
         Cell::Word(mark, text) => {
+            let short = if text.chars().count() <= 16 { " short" } else { "" };
             format!(
-                "<span class=\"{}\">{} {}</span>",
+                "<span class=\"{}{short}\">{} {}</span>",
                 class(*mark),
                 shape(*mark),
                 escape(text)
@@ -121,7 +122,7 @@ fn class(mark: Mark) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Format, render, sample};
+    use crate::report::{Format, render, sample};
 
     #[test]
     fn the_page_fetches_nothing_and_runs_nothing() {

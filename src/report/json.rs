@@ -34,8 +34,8 @@ pub fn read(text: &str) -> Result<Report, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::sample;
     use super::*;
+    use crate::report::sample;
 
     #[test]
     fn what_was_written_is_read_back() {

@@ -112,8 +112,8 @@ fn line(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Format, render, sample};
     use super::*;
+    use crate::report::{Format, render, sample};
 
     #[test]
     fn text_of_strangers_stays_text() {

@@ -71,10 +71,10 @@ fn effect(report: &Report, intent: &Intent) -> Effect {
 
 pub(super) fn speed(report: &Report) -> Vec<Block> {
     let Some(aborted) = &report.abort else {
-        let text = if report.intents.iter().all(|i| i.sham) {
-            "Nothing was killed, so nothing had to be stopped."
-        } else {
-            "Nothing breached, so nothing had to be stopped."
+        let text = match (report.intents.iter().all(|i| i.sham), report.ended) {
+            (true, Some(_)) => "Nothing was killed, so nothing had to be stopped.",
+            (false, Some(_)) => "Nothing breached, so nothing had to be stopped.",
+            (_, None) => "The run is open and nothing has breached so far.",
         };
         return vec![Block::Text(text.into()), Block::Facts(vec![after_breach(report)])];
     };
@@ -95,7 +95,12 @@ pub(super) fn speed(report: &Report) -> Vec<Block> {
         .max()
         .unwrap_or(aborted.at);
     let bad = first_bad_sample(report, aborted);
+    let harmless = report
+        .intents
+        .iter()
+        .all(|i| matches!(effect(report, i), Effect::Never));
     let mut blocks = vec![Block::Strong(match (bad, unbounded.is_empty()) {
+        _ if harmless => "No kill took effect, before the abort or after it.".into(),
         (Some(bad), true) => format!(
             "{} from the first bad sample to the last moment a kill of ours could take effect.",
             seconds(last - bad.at)
@@ -185,6 +190,22 @@ mod tests {
         let report = sample::hostile();
         assert!(first_bad_sample(&report, report.abort.as_ref().unwrap()).is_none());
         assert!(facts(&report).contains("from the abort to the last moment"));
+    }
+
+    #[test]
+    fn an_abort_before_the_first_kill_says_that_nothing_died() {
+        let mut report = sample::disproved();
+        report.intents.clear();
+        report.recoveries.clear();
+        assert_eq!(
+            facts(&report),
+            "No kill took effect, before the abort or after it."
+        );
+    }
+
+    #[test]
+    fn an_open_run_does_not_speak_as_if_it_were_over() {
+        assert!(facts(&sample::open()).contains("so far"));
     }
 
     #[test]

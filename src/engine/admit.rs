@@ -30,8 +30,5 @@ impl Permit {
 pub fn admit(plan: &Plan, step: &Step, judgement: &Judgement) -> Option<Permit> {
     let digest = plan.digest();
     let about_this = judgement.run == plan.run && judgement.digest == digest && judgement.step == step.number;
-    (about_this && judgement.passes()).then_some(Permit {
-        digest,
-        step: step.number,
-    })
+    (about_this && judgement.passes()).then_some(Permit { digest, step: step.number })
 }

@@ -306,20 +306,11 @@ impl AbortCause {
 impl fmt::Display for AbortCause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Limit {
-                probe,
-                evidence_percent,
-            } => {
-                write!(
-                    f,
-                    "probe {probe} stayed above its limit: {evidence_percent} % of the evidence needed"
-                )
+            Self::Limit { probe, evidence_percent } => {
+                write!(f, "probe {probe} stayed above its limit: {evidence_percent} % of the evidence needed")
             }
             Self::Hard { probe, observed, bad } => {
-                write!(
-                    f,
-                    "probe {probe} crossed its hard line: {bad} of {observed} bad in one sample"
-                )
+                write!(f, "probe {probe} crossed its hard line: {bad} of {observed} bad in one sample")
             }
             Self::Budget { failed, allowed } => write!(f, "{failed} failed requests, {allowed} allowed"),
             Self::Blind { probe, missed, why } => {

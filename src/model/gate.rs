@@ -158,9 +158,7 @@ pub struct Judgement {
 impl Judgement {
     /// Whether every gate said yes and none is missing.
     pub fn passes(&self) -> bool {
-        GateName::ALL
-            .iter()
-            .all(|gate| self.answers.iter().any(|a| a.gate == *gate))
+        GateName::ALL.iter().all(|gate| self.answers.iter().any(|a| a.gate == *gate))
             && self.answers.iter().all(|a| a.answer.passes())
     }
 

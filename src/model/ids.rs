@@ -132,10 +132,7 @@ impl AppId {
             if segment.is_empty() || segment == "." || segment == ".." {
                 return Err(format!("app id {text:?} has an empty, `.` or `..` segment"));
             }
-            if !segment
-                .bytes()
-                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'.')
-            {
+            if !segment.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'.') {
                 return Err(format!(
                     "app id {text:?} has a character other than lower-case letters, digits, `-` and `.`"
                 ));
@@ -161,16 +158,7 @@ mod tests {
     #[test]
     fn app_ids_that_marathon_would_refuse_are_refused() {
         assert!(AppId::parse("/shop/cart-2.blue").is_ok());
-        for bad in [
-            "shop",
-            "",
-            "/",
-            "/shop//cart",
-            "/shop/../cart",
-            "/Shop",
-            "/shop/ca\u{7}rt",
-            "/shop/cart ",
-        ] {
+        for bad in ["shop", "", "/", "/shop//cart", "/shop/../cart", "/Shop", "/shop/ca\u{7}rt", "/shop/cart "] {
             assert!(AppId::parse(bad).is_err(), "{bad:?}");
         }
     }

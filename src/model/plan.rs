@@ -102,11 +102,7 @@ impl Plan {
     /// The longest the part from step `next` (from 1; 1 includes the baseline) may take, recovery included.
     pub fn longest_from(&self, next: u32) -> Duration {
         let h = &self.hypothesis;
-        let baseline = if next <= 1 {
-            h.baseline.at_most
-        } else {
-            Duration::ZERO
-        };
+        let baseline = if next <= 1 { h.baseline.at_most } else { Duration::ZERO };
         let left = (self.steps.len() as u32).saturating_sub(next.max(1) - 1);
         baseline + (self.gap.max(h.recovery.within)) * left
     }
@@ -150,11 +146,9 @@ pub fn canonical(value: &Value, out: &mut String) {
 
 /// Lower-case hex.
 pub fn hex(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-            text.push(char::from_digit(u32::from(byte >> 4), 16).unwrap_or('0'));
-            text.push(char::from_digit(u32::from(byte & 15), 16).unwrap_or('0'));
-            text
-        })
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        text.push(char::from_digit(u32::from(byte >> 4), 16).unwrap_or('0'));
+        text.push(char::from_digit(u32::from(byte & 15), 16).unwrap_or('0'));
+        text
+    })
 }

@@ -154,12 +154,8 @@ impl fmt::Display for LabelSelector {
             }
             match term {
                 LabelTerm::Exists(key) => write!(f, "{}", word(key))?,
-                LabelTerm::In(key, values) if values.len() == 1 => {
-                    write!(f, "{}=={}", word(key), list(values))?
-                }
-                LabelTerm::NotIn(key, values) if values.len() == 1 => {
-                    write!(f, "{}!={}", word(key), list(values))?
-                }
+                LabelTerm::In(key, values) if values.len() == 1 => write!(f, "{}=={}", word(key), list(values))?,
+                LabelTerm::NotIn(key, values) if values.len() == 1 => write!(f, "{}!={}", word(key), list(values))?,
                 LabelTerm::In(key, values) => write!(f, "{} in ({})", word(key), list(values))?,
                 LabelTerm::NotIn(key, values) => write!(f, "{} notin ({})", word(key), list(values))?,
             }
@@ -189,24 +185,14 @@ impl AppPattern {
         fn glob(pattern: &[u8], text: &[u8]) -> bool {
             match (pattern.first(), text.first()) {
                 (None, None) => true,
-                (Some(b'*'), _) => {
-                    glob(&pattern[1..], text) || (!text.is_empty() && glob(pattern, &text[1..]))
-                }
+                (Some(b'*'), _) => glob(&pattern[1..], text) || (!text.is_empty() && glob(pattern, &text[1..])),
                 (Some(p), Some(t)) if p == t => glob(&pattern[1..], &text[1..]),
                 _ => false,
             }
         }
-        let split = |s: &str| {
-            s.trim_start_matches('/')
-                .split('/')
-                .map(str::to_owned)
-                .collect::<Vec<_>>()
-        };
+        let split = |s: &str| s.trim_start_matches('/').split('/').map(str::to_owned).collect::<Vec<_>>();
         let (p, i) = (split(&self.0), split(app.as_str()));
-        segments(
-            &p.iter().map(String::as_str).collect::<Vec<_>>(),
-            &i.iter().map(String::as_str).collect::<Vec<_>>(),
-        )
+        segments(&p.iter().map(String::as_str).collect::<Vec<_>>(), &i.iter().map(String::as_str).collect::<Vec<_>>())
     }
 
     /// The text before the first star: what `GET /v2/apps?id=` may be asked for.
@@ -393,11 +379,7 @@ pub struct Owner {
 impl Owner {
     /// Whether this line speaks of the app.
     pub fn covers(&self, app: &AppId) -> bool {
-        if self.app.ends_with('/') {
-            app.as_str().starts_with(&self.app)
-        } else {
-            app.as_str() == self.app
-        }
+        if self.app.ends_with('/') { app.as_str().starts_with(&self.app) } else { app.as_str() == self.app }
     }
 }
 
@@ -462,11 +444,7 @@ mod tests {
     fn a_star_stays_in_its_segment_and_two_stars_do_not() {
         #[track_caller]
         fn check(pattern: &str, id: &str, expected: bool) {
-            assert_eq!(
-                AppPattern(pattern.into()).matches(&AppId::new(id)),
-                expected,
-                "{pattern} {id}"
-            );
+            assert_eq!(AppPattern(pattern.into()).matches(&AppId::new(id)), expected, "{pattern} {id}");
         }
         check("/shop/*", "/shop/cart", true);
         check("/shop/*", "/shop/cart/v2", false);
@@ -479,31 +457,12 @@ mod tests {
 
     #[test]
     fn the_radius_is_the_smallest_of_three_and_rounds_down() {
-        let radius = BlastRadius {
-            max_tasks: 3,
-            max_percent: 20,
-            min_healthy: 2,
-            max_apps: 1,
-        };
+        let radius = BlastRadius { max_tasks: 3, max_percent: 20, min_healthy: 2, max_apps: 1 };
         assert_eq!(radius.allowance(4), 0);
         assert_eq!(radius.allowance(9), 1);
         assert_eq!(radius.allowance(100), 3);
-        assert_eq!(
-            BlastRadius {
-                max_percent: 100,
-                ..radius
-            }
-            .allowance(3),
-            1
-        );
-        assert_eq!(
-            BlastRadius {
-                max_tasks: 0,
-                ..radius
-            }
-            .allowance(100),
-            0
-        );
+        assert_eq!(BlastRadius { max_percent: 100, ..radius }.allowance(3), 1);
+        assert_eq!(BlastRadius { max_tasks: 0, ..radius }.allowance(100), 0);
     }
 
     #[test]

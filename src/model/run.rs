@@ -101,10 +101,7 @@ impl Run {
     }
     /// Whether probes are being sampled in this phase.
     pub fn is_watched(&self) -> bool {
-        matches!(
-            self.phase,
-            Phase::Baseline | Phase::Steps | Phase::Recovery | Phase::Aborting
-        )
+        matches!(self.phase, Phase::Baseline | Phase::Steps | Phase::Recovery | Phase::Aborting)
     }
     /// When the first kill was decided on.
     pub fn first_kill(&self) -> Option<DateTime<Utc>> {

@@ -24,13 +24,7 @@ pub struct Snapshot {
 impl Snapshot {
     /// A snapshot in which nothing could be seen.
     pub fn unseen(cluster: ClusterName, taken_at: DateTime<Utc>, gap: Gap) -> Self {
-        Self {
-            cluster,
-            taken_at,
-            info: None,
-            apps: BTreeMap::new(),
-            gaps: vec![gap],
-        }
+        Self { cluster, taken_at, info: None, apps: BTreeMap::new(), gaps: vec![gap] }
     }
 
     /// How old the snapshot is at `now`; negative after a clock jump.
@@ -40,9 +34,7 @@ impl Snapshot {
 
     /// The gaps that touch this app: its own and the ones that touch everything.
     pub fn gaps_of<'a>(&'a self, app: &'a AppId) -> impl Iterator<Item = &'a Gap> {
-        self.gaps
-            .iter()
-            .filter(move |g| g.app.as_ref().is_none_or(|a| a == app))
+        self.gaps.iter().filter(move |g| g.app.as_ref().is_none_or(|a| a == app))
     }
 }
 
@@ -78,10 +70,7 @@ impl MarathonVersion {
     /// Reads `1.11.24` or `1.7.236-abc`.
     pub fn parse(text: &str) -> Option<Self> {
         let mut parts = text.split(['.', '-', '+']);
-        Some(Self {
-            major: parts.next()?.parse().ok()?,
-            minor: parts.next()?.parse().ok()?,
-        })
+        Some(Self { major: parts.next()?.parse().ok()?, minor: parts.next()?.parse().ok()? })
     }
 }
 
@@ -152,15 +141,11 @@ impl App {
     pub fn is_healthy(&self, task: &Task) -> bool {
         task.state == TaskState::Running
             && match (&task.health, self.health_checked) {
-                (
-                    Health::Reported {
-                        alive, last_success, ..
-                    },
-                    _,
-                ) => {
+                (Health::Reported { alive, last_success, .. }, _) => {
                     *alive
-                        && last_success
-                            .is_some_and(|success| task.started_at.is_some_and(|started| success > started))
+                        && last_success.is_some_and(|success| {
+                            task.started_at.is_some_and(|started| success > started)
+                        })
                 }
                 (Health::Unreported, checked) => !checked,
             }
@@ -278,11 +263,7 @@ mod tests {
             staged_at: Some(at(0)),
             started_at: Some(at(1)),
             version: None,
-            health: Health::Reported {
-                alive: true,
-                last_success: Some(at(5)),
-                first_success: Some(at(5)),
-            },
+            health: Health::Reported { alive: true, last_success: Some(at(5)), first_success: Some(at(5)) },
             region: None,
             zone: None,
         }
@@ -291,43 +272,17 @@ mod tests {
     #[test]
     fn inherited_health_does_not_count() {
         assert_eq!(app(task()).healthy(), 1);
-        let inherited = Health::Reported {
-            alive: true,
-            last_success: Some(at(0)),
-            first_success: Some(at(-900)),
-        };
-        assert_eq!(
-            app(Task {
-                health: inherited.clone(),
-                ..task()
-            })
-            .healthy(),
-            0
-        );
-        let staged = Task {
-            health: inherited,
-            state: TaskState::Staging,
-            started_at: None,
-            ..task()
-        };
+        let inherited = Health::Reported { alive: true, last_success: Some(at(0)), first_success: Some(at(-900)) };
+        assert_eq!(app(Task { health: inherited.clone(), ..task() }).healthy(), 0);
+        let staged = Task { health: inherited, state: TaskState::Staging, started_at: None, ..task() };
         assert_eq!(app(staged).healthy(), 0);
     }
 
     #[test]
     fn no_report_counts_only_where_there_is_no_health_check() {
-        let silent = Task {
-            health: Health::Unreported,
-            ..task()
-        };
+        let silent = Task { health: Health::Unreported, ..task() };
         assert_eq!(app(silent.clone()).healthy(), 0);
-        assert_eq!(
-            App {
-                health_checked: false,
-                ..app(silent)
-            }
-            .healthy(),
-            1
-        );
+        assert_eq!(App { health_checked: false, ..app(silent) }.healthy(), 1);
     }
 
     #[test]

@@ -73,10 +73,7 @@ pub enum RefusalKind {
 impl Refusal {
     /// A refusal of this kind, with its sentence.
     pub fn new(kind: RefusalKind, why: impl Into<String>) -> Self {
-        Self {
-            kind,
-            why: why.into(),
-        }
+        Self { kind, why: why.into() }
     }
 }
 

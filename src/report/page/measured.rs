@@ -1,0 +1,222 @@
+//! What came of it: recovery by stage, harm, before against after.
+
+use super::{Block, Cell, Mark, Table, code, text};
+use crate::model::report::{KillRecovery, Report};
+use crate::model::verdict::HypothesisResult;
+use crate::report::words::{clock, count, percent, points, seconds};
+use chrono::{DateTime, TimeDelta, Utc};
+
+/// How long a stage took, or for how long at least it was not reached.
+fn stage(report: &Report, recovery: &KillRecovery, reached: Option<DateTime<Utc>>) -> Cell {
+    match (reached, report.ended) {
+        (Some(at), _) => text(seconds(at - recovery.killed)),
+        (None, Some(ended)) if ended > recovery.killed => {
+            Cell::Word(Mark::Unsure, format!("> {}", seconds(ended - recovery.killed)))
+        }
+        (None, _) => Cell::Word(Mark::Unsure, "not seen".into()),
+    }
+}
+
+/// What became of the kills that were real; a rehearsal has nothing to recover from.
+fn real_recoveries(report: &Report) -> impl Iterator<Item = &KillRecovery> {
+    report
+        .recoveries
+        .iter()
+        .filter(|r| !report.intents.iter().any(|i| i.step == r.step && i.sham))
+}
+
+/// Median and worst of one stage; a censored value is longer than any that was seen.
+fn summary(report: &Report, pick: fn(&KillRecovery) -> Option<DateTime<Utc>>) -> Option<String> {
+    let mut times: Vec<(bool, TimeDelta)> = real_recoveries(report)
+        .map(|r| match pick(r) {
+            Some(at) => (false, at - r.killed),
+            None => (true, report.ended.unwrap_or(r.killed) - r.killed),
+        })
+        .collect();
+    times.sort();
+    let say = |(censored, time): &(bool, TimeDelta)| match (censored, report.ended) {
+        (false, _) => seconds(*time),
+        (true, Some(_)) => format!("> {}", seconds(*time)),
+        (true, None) => "not seen yet".into(),
+    };
+    Some(format!(
+        "median {}, worst {}",
+        say(times.get((times.len().max(1) - 1) / 2)?),
+        say(times.last()?)
+    ))
+}
+
+pub(super) fn recoveries(report: &Report) -> Vec<Block> {
+    let rows: Vec<_> = real_recoveries(report)
+        .map(|r| {
+            let victims = report.plan.step(r.step).map_or(0, |s| s.targets.len());
+            vec![
+                text(r.step.to_string()),
+                text(clock(r.killed)),
+                text(victims.to_string()),
+                stage(report, r, r.gone),
+                stage(report, r, r.running),
+                stage(report, r, r.capacity),
+                stage(report, r, r.steady),
+            ]
+        })
+        .collect();
+    if rows.is_empty() {
+        let why = match report.intents.as_slice() {
+            [] => "No kill was made.",
+            intents if intents.iter().all(|i| i.sham) => {
+                "A rehearsal: nothing was killed, so there was nothing to recover from."
+            }
+            _ => "No recovery was recorded: no kill is known to have taken effect.",
+        };
+        return vec![Block::Text(why.into())];
+    }
+    let mut blocks = vec![];
+    if let Some(capacity) = summary(report, |r| r.capacity) {
+        blocks.push(Block::Strong(format!("Capacity restored: {capacity}.")));
+    }
+    if let Some(steady) = summary(report, |r| r.steady) {
+        blocks.push(Block::Text(format!("Steady again: {steady}.")));
+    }
+    blocks.push(Block::Table(Table {
+        head: vec![
+            "Step",
+            "Killed (UTC)",
+            "Tasks",
+            "Gone",
+            "Replacement runs",
+            "Capacity restored",
+            "Steady again",
+        ],
+        rows,
+    }));
+    blocks.push(Block::Text(
+        "Times count from the answer to the kill request. “> 300 s” means: not reached in the 300 s that were watched."
+            .into(),
+    ));
+    blocks
+}
+
+pub(super) fn harm(report: &Report) -> Vec<Block> {
+    if report.harm.is_empty() {
+        return vec![Block::Text(
+            "Nothing was counted: the run was never armed.".into(),
+        )];
+    }
+    let rows = report
+        .harm
+        .iter()
+        .map(|h| {
+            let share = if h.observed == 0 {
+                "–".into()
+            } else {
+                percent(h.bad as f64 / h.observed as f64)
+            };
+            vec![
+                code(h.probe.as_str()),
+                text(count(h.bad)),
+                text(count(h.observed)),
+                text(share),
+                text(percent(h.worst)),
+                text(count(h.blind)),
+            ]
+        })
+        .collect();
+    vec![
+        Block::Table(Table {
+            head: vec![
+                "Probe",
+                "Bad",
+                "Observed",
+                "Bad share",
+                "Worst sample",
+                "Samples without an answer",
+            ],
+            rows,
+        }),
+        Block::Text("Counted from the first kill to the end of recovery, whatever the cause.".into()),
+    ]
+}
+
+pub(super) fn differences(report: &Report) -> Vec<Block> {
+    let Some(verdict) = &report.verdict else {
+        return vec![];
+    };
+    if verdict.differences.is_empty() {
+        return vec![];
+    }
+    let side = |bad: u64, observed: u64| match observed {
+        0 => text("nothing observed"),
+        _ => text(format!(
+            "{} ({} of {})",
+            percent(bad as f64 / observed as f64),
+            count(bad),
+            count(observed)
+        )),
+    };
+    let rows = verdict
+        .differences
+        .iter()
+        .map(|d| {
+            let mark = match d.says {
+                HypothesisResult::Held => Mark::Good,
+                HypothesisResult::Disproved => Mark::Bad,
+                HypothesisResult::Inconclusive => Mark::Unsure,
+                HypothesisResult::NotTested => Mark::Nothing,
+            };
+            vec![
+                code(d.probe.as_str()),
+                side(d.before_bad, d.before_observed),
+                side(d.after_bad, d.after_observed),
+                text(points(d.difference)),
+                text(format!("{} to {}", points(d.low), points(d.high))),
+                text(points(d.margin)),
+                Cell::Word(mark, d.says.to_string()),
+            ]
+        })
+        .collect();
+    vec![Block::Table(Table {
+        head: vec![
+            "Probe",
+            "Before the first kill",
+            "After it",
+            "Difference",
+            "95 % sure within",
+            "Tolerated",
+            "Says",
+        ],
+        rows,
+    })]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::sample;
+
+    #[test]
+    fn what_was_not_reached_is_never_shorter_than_what_was() {
+        let report = sample::disproved();
+        assert_eq!(
+            summary(&report, |r| r.capacity).unwrap(),
+            "median 19.4 s, worst > 309 s"
+        );
+        assert_eq!(summary(&report, |r| r.gone).unwrap(), "median 0.9 s, worst 1.1 s");
+        let mut open = report;
+        open.ended = None;
+        assert_eq!(
+            summary(&open, |r| r.capacity).unwrap(),
+            "median 19.4 s, worst not seen yet"
+        );
+        assert_eq!(
+            stage(&open, &open.recoveries[1], None),
+            Cell::Word(Mark::Unsure, "not seen".into())
+        );
+    }
+
+    #[test]
+    fn a_rehearsal_shows_no_recovery() {
+        let blocks = recoveries(&sample::rehearsed());
+        assert!(matches!(blocks.as_slice(), [Block::Text(text)] if text.starts_with("A rehearsal")));
+    }
+}

@@ -1,0 +1,194 @@
+//! What a report contains, as a plain document: headings, sentences, facts, tables. How it looks is
+//! for `markdown` and `html`.
+//!
+//! `planned` speaks of what was to happen, `done` of what was decided and sent, `measured` of what came
+//! of it, `speed` of how fast it stopped.
+
+mod done;
+mod measured;
+mod planned;
+mod speed;
+
+pub(super) use speed::first_bad_sample;
+
+use super::words::some;
+use crate::model::report::Report;
+use crate::model::verdict::{HypothesisResult, Outcome};
+use done::{gates, requests};
+use measured::{differences, harm, recoveries};
+use planned::{hypothesis, people, plan};
+use speed::speed;
+
+/// A whole report.
+pub(super) struct Page {
+    pub(super) title: String,
+    pub(super) mark: Mark,
+    /// `Held`, `Disproved · aborted (limit)`.
+    pub(super) badge: String,
+    /// The verdict's sentence.
+    pub(super) sentence: String,
+    /// `Stayed within limits: …` and `Caused by the kill: …`.
+    pub(super) lines: Vec<String>,
+    pub(super) sections: Vec<Section>,
+    pub(super) footer: String,
+}
+
+/// How the verdict is coloured and which shape goes with the colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mark {
+    Good,
+    Bad,
+    Unsure,
+    Nothing,
+}
+
+pub(super) struct Section {
+    pub(super) title: &'static str,
+    pub(super) blocks: Vec<Block>,
+}
+
+pub(super) enum Block {
+    /// A sentence.
+    Text(String),
+    /// A sentence that must not be overlooked.
+    Strong(String),
+    Facts(Vec<(&'static str, Cell)>),
+    List(Vec<String>),
+    Table(Table),
+    /// The chart, with what it shows for those who can't see it.
+    Chart(String),
+}
+
+pub(super) struct Table {
+    pub(super) head: Vec<&'static str>,
+    pub(super) rows: Vec<Vec<Cell>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Cell {
+    Text(String),
+    /// An id, a digest, an address: to be copied.
+    Code(String),
+    /// A gate's answer or another yes, no or unknown, with its colour.
+    Word(Mark, String),
+}
+
+fn text(text: impl Into<String>) -> Cell {
+    Cell::Text(text.into())
+}
+
+fn code(text: impl Into<String>) -> Cell {
+    Cell::Code(text.into())
+}
+
+/// Everything that is said about a run.
+pub(super) fn of(report: &Report) -> Page {
+    let (mark, badge) = badge(report);
+    let (sentence, lines) = match &report.verdict {
+        Some(verdict) => (verdict.sentence.clone(), verdict.lines.clone()),
+        None => (
+            "The run is still open: there is no verdict yet, and the numbers below will change.".into(),
+            vec![],
+        ),
+    };
+    let mut sections = vec![
+        Section {
+            title: "Speed of stopping",
+            blocks: speed(report),
+        },
+        Section {
+            title: "What happened",
+            blocks: vec![Block::Chart(chart_in_words(report))],
+        },
+        Section {
+            title: "Recovery of each kill",
+            blocks: recoveries(report),
+        },
+        Section {
+            title: "Harm",
+            blocks: harm(report),
+        },
+        Section {
+            title: "Before and after",
+            blocks: differences(report),
+        },
+        Section {
+            title: "Hypothesis and limits",
+            blocks: hypothesis(report),
+        },
+        Section {
+            title: "Plan",
+            blocks: plan(report),
+        },
+        Section {
+            title: "Who asked and who approved",
+            blocks: people(report),
+        },
+        Section {
+            title: "Kill requests",
+            blocks: requests(report),
+        },
+        Section {
+            title: "Gates",
+            blocks: gates(report),
+        },
+        Section {
+            title: "What this run could not have seen",
+            blocks: blind_spots(report),
+        },
+    ];
+    sections.retain(|section| !section.blocks.is_empty());
+    Page {
+        title: format!("{} · {}", report.run, report.plan.app),
+        mark,
+        badge,
+        sentence,
+        lines,
+        sections,
+        footer: format!(
+            "{} · heartbreak {} · every number on this page is in report.json · times are UTC",
+            report.schema, report.operator
+        ),
+    }
+}
+
+fn badge(report: &Report) -> (Mark, String) {
+    let Some(verdict) = &report.verdict else {
+        return (Mark::Nothing, "Open".into());
+    };
+    let (mark, word) = match verdict.hypothesis {
+        HypothesisResult::Held => (Mark::Good, "Held"),
+        HypothesisResult::Disproved => (Mark::Bad, "Disproved"),
+        HypothesisResult::Inconclusive => (Mark::Unsure, "Inconclusive"),
+        HypothesisResult::NotTested => (Mark::Nothing, "Not tested"),
+    };
+    let end = match (verdict.outcome, verdict.reason.as_str()) {
+        (Outcome::Completed, _) => String::new(),
+        (outcome, "") => format!(" · {outcome}"),
+        (outcome, reason) => format!(" · {outcome} ({reason})"),
+    };
+    (mark, format!("{word}{end}"))
+}
+
+fn chart_in_words(report: &Report) -> String {
+    let kills = report.intents.iter().filter(|i| !i.sham).count() as u64;
+    format!(
+        "Bad share of every probe with its limit, tasks that serve, evidence for an abort, and {} of {} on one time axis.",
+        some(kills, "kill", "kills"),
+        report.plan.app
+    )
+}
+
+fn blind_spots(report: &Report) -> Vec<Block> {
+    let Some(verdict) = &report.verdict else {
+        return vec![];
+    };
+    let mut blocks = vec![];
+    if !verdict.limits.is_empty() {
+        blocks.push(Block::List(verdict.limits.clone()));
+    }
+    if !verdict.design.is_empty() {
+        blocks.push(Block::Facts(vec![("Design", text(&verdict.design))]));
+    }
+    blocks
+}

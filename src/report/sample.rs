@@ -1,0 +1,597 @@
+//! Realistic reports for tests, and for looking at: `HEARTBREAK_SAMPLES=DIR cargo test --lib report::`
+//! leaves them in `DIR`.
+
+use crate::model::approval::Approval;
+use crate::model::command::{Person, Role as Right, Via};
+use crate::model::experiment::{
+    AbortCause, Baseline, Blindness, Dip, Hypothesis, ProbeSpec, Reading, Recovery, Role, Sample, Share,
+    Source, StatusRange,
+};
+use crate::model::gate::{Answer, GateAnswer, GateName, Judgement};
+use crate::model::ids::{IntentId, ProbeName};
+use crate::model::plan::{Plan, Step, Target};
+use crate::model::policy::{ApprovalMode, ApprovalRule, BlastRadius, Mode, RateLimit};
+use crate::model::report::{EvidencePoint, Harm, HealthPoint, KillRecovery, Report, SCHEMA};
+use crate::model::run::{Aborted, Intent, IntentState};
+use crate::model::verdict::{Difference, HypothesisResult, Outcome, Verdict};
+use chrono::{DateTime, TimeDelta, Utc};
+use std::time::Duration;
+
+/// One of each kind that a page has to cope with.
+pub(crate) fn all() -> Vec<Report> {
+    vec![held(), disproved(), skipped(), open(), rehearsed(), hostile()]
+}
+
+/// Second 0 is Mon 23 Nov 2026 14:02:00 UTC.
+fn at(second: f64) -> DateTime<Utc> {
+    DateTime::from_timestamp(1_795_442_520, 0).unwrap() + TimeDelta::milliseconds((second * 1000.0) as i64)
+}
+
+fn person(id: &str, name: &str) -> Person {
+    Person {
+        id: id.into(),
+        name: name.into(),
+        via: Via::Slack,
+        role: Right::Approver,
+    }
+}
+
+fn target(step: u32) -> Target {
+    Target {
+        app: "/shop/cart".into(),
+        task: format!("shop_cart.instance-4b1c0d6e-77aa-11ef-9a3{step}-0242ac11000{step}._app.{step}")
+            .as_str()
+            .into(),
+        instance: format!("shop_cart.instance-4b1c0d6e-77aa-11ef-9a3{step}-0242ac11000{step}")
+            .as_str()
+            .into(),
+        host: format!("agent-{step}.prod.example.net"),
+    }
+}
+
+fn plan() -> Plan {
+    Plan {
+        run: "r-7Q2MK4XN".into(),
+        policy: "cart-survives-task-loss".into(),
+        policy_digest: "4f8b1f6b2c0e7a5d9e3c1b0a8f7e6d5c4b3a29180706f5e4d3c2b1a09f8e7d6c".into(),
+        team: "shop".into(),
+        cluster: "prod".into(),
+        framework_id: "5b1f9a2e-6a5c-4e0b-9f0d-0c1d2e3f4a5b-0000".into(),
+        mode: Mode::Enforce,
+        app: "/shop/cart".into(),
+        app_version: "2026-11-20T09:14:02.311Z".into(),
+        instances: 12,
+        healthy: 12,
+        requested_by: Some(person("U012AB3CD", "ana")),
+        steps: (1..=3)
+            .map(|number| Step {
+                number,
+                targets: vec![target(number)],
+            })
+            .collect(),
+        gap: Duration::from_secs(30),
+        blast_radius: BlastRadius {
+            max_tasks: 1,
+            max_percent: 20,
+            min_healthy: 2,
+            max_apps: 1,
+        },
+        rate_limit: RateLimit {
+            kills: 4,
+            per: Duration::from_secs(3600),
+            burst: 1,
+        },
+        allow_no_health_check: false,
+        hypothesis: hypothesis(),
+        approval: ApprovalRule {
+            mode: ApprovalMode::Required,
+            users: ["U0BEN0000".into()].into(),
+            groups: [].into(),
+            quorum: 1,
+            expires: Duration::from_secs(1800),
+        },
+        channel: None,
+        made_at: at(-400.0),
+        remarks: vec!["Nobody is excluded as last editor: the policy's author is unknown.".into()],
+    }
+}
+
+fn hypothesis() -> Hypothesis {
+    Hypothesis {
+        interval: Duration::from_secs(1),
+        timeout: Duration::from_millis(800),
+        alpha: Share::percent(1),
+        baseline: Baseline {
+            at_least: Duration::from_secs(60),
+            at_most: Duration::from_secs(600),
+        },
+        recovery: Recovery {
+            within: Duration::from_secs(300),
+            hold: Duration::from_secs(30),
+        },
+        blind: Blindness {
+            hold_fire_after: 1,
+            abort_after: 3,
+        },
+        budget: Some(500),
+        probes: vec![
+            ProbeSpec {
+                name: "cart-edge".into(),
+                role: Role::Abort,
+                source: Source::Http {
+                    url: "http://cart.example.net/cart/demo".into(),
+                    requests: 20,
+                    status: vec![StatusRange { from: 200, to: 299 }],
+                    body_matches: None,
+                    slower_than: Some(Duration::from_millis(300)),
+                },
+                max: Share::percent(1),
+                hard: Share::percent(50),
+                dip: Some(Dip {
+                    max: Share::percent(25),
+                    lasts: Duration::from_secs(5),
+                }),
+            },
+            ProbeSpec {
+                name: "cart-tasks".into(),
+                role: Role::Observe,
+                source: Source::Marathon,
+                max: Share::percent(20),
+                hard: Share::percent(60),
+                dip: None,
+            },
+        ],
+    }
+}
+
+fn judgement(step: u32, second: f64, blocker: Option<(GateName, Answer)>) -> Judgement {
+    let why = |gate| match gate {
+        GateName::Halt => "not halted",
+        GateName::Armed => "armed in the settings",
+        GateName::Leadership => "one instance, the journal's lock is ours",
+        GateName::Clock => "Marathon's clock is 0.2 s from ours, at most 30 s allowed",
+        GateName::Freshness => "seen 0.8 s ago, whole, framework as pinned",
+        GateName::Policy => "the policy is the one that was planned (4f8b1f6b2c0e)",
+        GateName::Window => {
+            "Mon 09:30–15:30 Europe/Madrid, open for another 26 min, longest rest of the plan 15 min"
+        }
+        GateName::Target => "all planned tasks are there, opted in by owners.yaml, older than 10 min",
+        GateName::Budget => "1 of 4 kills in the last hour, 3 of 20 today",
+        GateName::BlastRadius => "0 down, 1 more, at most 1 allowed; 12 of 12 healthy",
+        GateName::Deployment => "no deployment, no launch delay",
+        GateName::Overlap => "no other run on /shop/cart",
+        GateName::Outage => "Alertmanager has no active alert that matches severity=page",
+        GateName::SteadyState => "cart-edge 0.1 % bad in 1,260 requests, evidence 4 %",
+        GateName::ProbeFreshness => "cart-edge answered 0.4 s ago",
+        GateName::Approval => "approved by ben for this digest, 3 min ago",
+    };
+    Judgement {
+        run: "r-7Q2MK4XN".into(),
+        digest: plan().digest(),
+        step,
+        at: at(second),
+        answers: GateName::ALL
+            .into_iter()
+            .map(|gate| match &blocker {
+                Some((blocked, answer)) if *blocked == gate => GateAnswer {
+                    gate,
+                    answer: answer.clone(),
+                },
+                _ => GateAnswer {
+                    gate,
+                    answer: Answer::Pass(why(gate).into()),
+                },
+            })
+            .collect(),
+    }
+}
+
+fn intent(step: u32, second: f64, state: IntentState) -> Intent {
+    Intent {
+        id: IntentId::of(&"r-7Q2MK4XN".into(), step),
+        run: "r-7Q2MK4XN".into(),
+        step,
+        targets: vec![target(step)],
+        at: at(second),
+        deadline: at(second + 5.0),
+        sham: false,
+        state,
+    }
+}
+
+fn resolved(step: u32, second: f64) -> IntentState {
+    IntentState::Resolved {
+        why: "the instance serves again with a later incarnation, 12 of 12 healthy".into(),
+        at: at(second),
+        tasks: vec![target(step).task],
+    }
+}
+
+fn recovery(step: u32, second: f64, stages: [Option<f64>; 4]) -> KillRecovery {
+    let [gone, running, capacity, steady] = stages.map(|s| s.map(|s| at(second + s)));
+    KillRecovery {
+        step,
+        killed: at(second),
+        gone,
+        running,
+        capacity,
+        steady,
+    }
+}
+
+/// Noise that is the same every time.
+fn dice(n: u64) -> f64 {
+    let x = n.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ 0xD1B5_4A32_D192_ED03;
+    let x = (x ^ (x >> 29)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    ((x ^ (x >> 32)) >> 11) as f64 / (1u64 << 53) as f64
+}
+
+/// Samples, health and evidence for a run of `length` seconds with kills at `kills`; `bad` says how
+/// likely a bad answer is at a second.
+fn watch(report: &mut Report, length: u32, kills: &[f64], bad: impl Fn(f64) -> f64) {
+    let probe = ProbeName::new("cart-edge");
+    let mut evidence = 2.0_f64;
+    for second in 0..length {
+        let t = f64::from(second);
+        let reading = if (95..97).contains(&second) {
+            Reading::Blind {
+                why: "the answer took longer than 800 ms to begin".into(),
+            }
+        } else {
+            let wrong = (0..20)
+                .filter(|i| dice(u64::from(second) * 100 + i) < bad(t))
+                .count() as u32;
+            evidence = (evidence + if wrong > 0 { f64::from(wrong) * 4.0 } else { -0.6 }).clamp(0.0, 100.0);
+            Reading::Seen {
+                observed: 20,
+                bad: wrong,
+                slowest_ms: Some(40 + second % 17),
+            }
+        };
+        report.samples.push(Sample {
+            at: at(t),
+            probe: probe.clone(),
+            reading,
+        });
+        report.evidence.push(EvidencePoint {
+            at: at(t),
+            probe: probe.clone(),
+            percent: evidence as u32,
+        });
+        let since = kills
+            .iter()
+            .filter(|k| **k <= t)
+            .map(|k| t - k)
+            .fold(f64::INFINITY, f64::min);
+        let (healthy, running, staged) = match since {
+            s if s < 1.0 => (12, 12, 0),
+            s if s < 6.0 => (11, 11, 1),
+            s if s < 18.0 => (11, 12, 0),
+            _ => (12, 12, 0),
+        };
+        report.samples.push(Sample {
+            at: at(t),
+            probe: "cart-tasks".into(),
+            reading: Reading::Seen {
+                observed: 12,
+                bad: 12 - healthy,
+                slowest_ms: None,
+            },
+        });
+        report.health.push(HealthPoint {
+            at: at(t),
+            app: "/shop/cart".into(),
+            healthy,
+            instances: 12,
+            running,
+            staged,
+        });
+    }
+}
+
+fn blank() -> Report {
+    let plan = plan();
+    Report {
+        schema: SCHEMA.into(),
+        operator: "0.1.0".into(),
+        run: plan.run.clone(),
+        digest: plan.digest(),
+        began: plan.made_at,
+        ended: None,
+        approvals: vec![Approval {
+            by: person("U0BEN0000", "ben"),
+            digest: plan.digest(),
+            at: at(-190.0),
+        }],
+        plan,
+        denied: None,
+        judgements: vec![],
+        intents: vec![],
+        recoveries: vec![],
+        abort: None,
+        kills_after_breach: 0,
+        health: vec![],
+        samples: vec![],
+        evidence: vec![],
+        harm: vec![],
+        verdict: None,
+    }
+}
+
+fn verdict(outcome: Outcome, hypothesis: HypothesisResult, reason: &str, sentence: &str) -> Verdict {
+    Verdict {
+        outcome,
+        hypothesis,
+        reason: reason.into(),
+        sentence: sentence.into(),
+        lines: vec![],
+        limits: vec![
+            "A difference below about 0.9 points would probably have been missed.".into(),
+            "Not tested: loss of more than 1 of 12 tasks, loss of an agent, any other time of day.".into(),
+        ],
+        design: "weak (before/after)".into(),
+        differences: vec![],
+    }
+}
+
+/// Three kills, all recovered, hypothesis held.
+pub(crate) fn held() -> Report {
+    let mut report = blank();
+    let kills = [63.2, 121.4, 178.0];
+    watch(&mut report, 262, &kills, |t| {
+        if kills.iter().any(|k| t >= *k && t < k + 2.0) {
+            0.08
+        } else {
+            0.001
+        }
+    });
+    for (step, second) in (1..).zip(kills) {
+        report
+            .intents
+            .push(intent(step, second - 0.2, resolved(step, second + 19.0)));
+        let stages = [0.9, 6.1, 18.2 + f64::from(step), 48.0 + f64::from(step)].map(Some);
+        report.recoveries.push(recovery(step, second, stages));
+        report.judgements.push(judgement(
+            step,
+            second - 20.0,
+            Some((
+                GateName::SteadyState,
+                Answer::Refuse("cart-edge: 11 s of the baseline are missing".into()),
+            )),
+        ));
+        report.judgements.push(judgement(
+            step,
+            second - 10.0,
+            Some((
+                GateName::Outage,
+                Answer::Unknown("Alertmanager did not answer within 2 s".into()),
+            )),
+        ));
+        report.judgements.push(judgement(step, second - 0.3, None));
+    }
+    report.harm = vec![
+        Harm {
+            probe: "cart-edge".into(),
+            observed: 3_940,
+            bad: 9,
+            worst: 0.1,
+            blind: 2,
+        },
+        Harm {
+            probe: "cart-tasks".into(),
+            observed: 2_388,
+            bad: 51,
+            worst: 1.0 / 12.0,
+            blind: 0,
+        },
+    ];
+    report.ended = Some(at(262.0));
+    let mut verdict = verdict(
+        Outcome::Completed,
+        HypothesisResult::Held,
+        "",
+        "Held. 3 kills of 1 of 12 tasks. Failing requests: 0.23 % after a kill, 0.08 % before; difference +0.15 \
+         points, 95 % sure it is below +0.42 (tolerated: +1).",
+    );
+    verdict.lines = vec![
+        "Stayed within limits: yes (peak 10 %, limit 1 %, 25 % for 5 s after a kill).".into(),
+        "Caused by the kill: not known yet, pair 1 of 5.".into(),
+    ];
+    verdict.differences = vec![Difference {
+        probe: "cart-edge".into(),
+        before_bad: 1,
+        before_observed: 1_260,
+        after_bad: 9,
+        after_observed: 3_940,
+        difference: 0.0015,
+        low: -0.0011,
+        high: 0.0042,
+        margin: 0.01,
+        says: HypothesisResult::Held,
+    }];
+    report.verdict = Some(verdict);
+    report
+}
+
+/// The second kill breaks the service; the detector stops the run; one app never recovers in time.
+pub(crate) fn disproved() -> Report {
+    let mut report = blank();
+    report.run = "r-0D15PR0V".into();
+    let kills = [63.2, 121.4];
+    watch(&mut report, 430, &kills, |t| match t {
+        t if (122.0..170.0).contains(&t) => 0.28,
+        t if t >= 170.0 => 0.12,
+        _ => 0.001,
+    });
+    for point in report.health.iter_mut().filter(|p| p.at > at(121.4)) {
+        (point.healthy, point.running, point.staged) = (11, 11, 1);
+    }
+    for sample in report
+        .samples
+        .iter_mut()
+        .filter(|s| s.at > at(121.4) && s.probe.as_str() == "cart-tasks")
+    {
+        sample.reading = Reading::Seen {
+            observed: 12,
+            bad: 1,
+            slowest_ms: None,
+        };
+    }
+    report.intents.push(intent(1, 63.0, resolved(1, 84.0)));
+    report.intents.push(intent(
+        2,
+        121.2,
+        IntentState::Acked {
+            tasks: vec![target(2).task],
+            at: at(121.4),
+        },
+    ));
+    report
+        .recoveries
+        .push(recovery(1, 63.2, [Some(0.9), Some(6.1), Some(19.4), Some(51.0)]));
+    report
+        .recoveries
+        .push(recovery(2, 121.4, [Some(1.1), None, None, None]));
+    report.judgements.push(judgement(1, 62.9, None));
+    report.judgements.push(judgement(2, 121.1, None));
+    report.judgements.push(judgement(
+        3,
+        129.0,
+        Some((
+            GateName::SteadyState,
+            Answer::Refuse("cart-edge crossed its limit: the run is being aborted".into()),
+        )),
+    ));
+    report.abort = Some(Aborted {
+        cause: AbortCause::Limit {
+            probe: "cart-edge".into(),
+            evidence_percent: 112,
+        },
+        at: at(127.304),
+        breach_to_fence_us: Some(412),
+    });
+    report.harm = vec![Harm {
+        probe: "cart-edge".into(),
+        observed: 7_300,
+        bad: 873,
+        worst: 0.45,
+        blind: 2,
+    }];
+    report.ended = Some(at(430.0));
+    let mut verdict = verdict(
+        Outcome::Aborted,
+        HypothesisResult::Disproved,
+        "limit",
+        "Disproved. After the 2nd of 3 kills of 1 of 12 tasks 28 % of requests failed; before the first kill 0.1 %. \
+         Aborted 5.3 s after the first bad sample; no kill request left after that.",
+    );
+    verdict.lines = vec![
+        "Stayed within limits: no (peak 45 %, limit 1 %).".into(),
+        "Caused by the kill: likely, the difference is +11.9 points (tolerated +1).".into(),
+    ];
+    verdict.differences = vec![Difference {
+        probe: "cart-edge".into(),
+        before_bad: 1,
+        before_observed: 1_260,
+        after_bad: 873,
+        after_observed: 7_300,
+        difference: 0.1188,
+        low: 0.1124,
+        high: 0.1252,
+        margin: 0.01,
+        says: HypothesisResult::Disproved,
+    }];
+    report.verdict = Some(verdict);
+    report
+}
+
+/// Not steady before the first kill: nothing was killed.
+pub(crate) fn skipped() -> Report {
+    let mut report = blank();
+    report.run = "r-5K1PPED0".into();
+    watch(&mut report, 75, &[], |_| 0.06);
+    report.judgements.push(judgement(
+        1,
+        75.0,
+        Some((
+            GateName::SteadyState,
+            Answer::Refuse("cart-edge: 6 % bad, limit 1 %".into()),
+        )),
+    ));
+    report.ended = Some(at(75.0));
+    report.verdict = Some(verdict(
+        Outcome::Skipped,
+        HypothesisResult::NotTested,
+        "not steady",
+        "Skipped. /shop/cart was not steady before the first kill: 6 % of requests failed, limit 1 %. Nothing was killed.",
+    ));
+    report
+}
+
+/// Still waiting for people: nothing measured yet.
+pub(crate) fn open() -> Report {
+    let mut report = blank();
+    report.run = "r-0PEN0000".into();
+    report.approvals.clear();
+    report
+}
+
+/// A rehearsal: everything but the kill.
+pub(crate) fn rehearsed() -> Report {
+    let mut report = held();
+    report.run = "r-REHEARSE".into();
+    report.plan.mode = Mode::Rehearse;
+    for intent in &mut report.intents {
+        intent.sham = true;
+        intent.state = IntentState::NotSent {
+            why: "a rehearsal sends nothing".into(),
+            at: intent.at,
+        };
+    }
+    for recovery in &mut report.recoveries {
+        recovery.gone = None;
+        recovery.running = None;
+        recovery.capacity = Some(recovery.killed);
+        recovery.steady = Some(recovery.killed);
+    }
+    report.verdict = Some(verdict(
+        Outcome::Completed,
+        HypothesisResult::NotTested,
+        "",
+        "Rehearsed. 3 steps were taken without the kill; every probe stayed within its limit.",
+    ));
+    report
+}
+
+/// Names and reasons written by somebody who means ill.
+pub(crate) fn hostile() -> Report {
+    let mut report = disproved();
+    let evil = "<script>alert(1)</script>\n# evil\n| a | b | `x` \u{202e}txt";
+    report.run = "r-H0ST11E0".into();
+    report.plan.app = evil.into();
+    report.plan.remarks = vec![evil.into()];
+    report.plan.framework_id = evil.into();
+    if let Some(person) = &mut report.plan.requested_by {
+        person.name = evil.into();
+    }
+    for probe in &mut report.plan.hypothesis.probes {
+        probe.name = evil.into();
+    }
+    for sample in &mut report.samples {
+        sample.probe = evil.into();
+    }
+    report.abort = Some(Aborted {
+        cause: AbortCause::Manual {
+            by: evil.into(),
+            reason: evil.into(),
+        },
+        at: at(127.0),
+        breach_to_fence_us: None,
+    });
+    if let Some(verdict) = &mut report.verdict {
+        verdict.sentence = evil.into();
+        verdict.lines = vec![evil.into()];
+        verdict.reason = evil.into();
+    }
+    report
+}

@@ -331,15 +331,17 @@ impl Prober for Process {
         let world = &self.world;
         let at = world.truth();
         if world.trouble(world.setup.blind) {
-            world.happened(Event::Probed { good: false, at });
             if world.setup.sabotage == Sabotage::BlindIsGood {
+                world.happened(Event::Probed { good: false, at });
                 return Reading::Seen {
                     observed: 50,
                     bad: 0,
                     slowest_ms: None,
                 };
             }
+            // It counts from when the operator can know it.
             tokio::time::sleep(timeout).await;
+            world.happened(Event::Probed { good: false, at });
             return Reading::Blind {
                 why: "the probe hung".into(),
             };

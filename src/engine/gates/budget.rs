@@ -56,10 +56,11 @@ pub fn charge(q: &Question<'_>) -> Result<Vec<RateState>, String> {
     let arrival_ns =
         rate::check(limit, facts.ledger.rates.get(bucket).copied(), facts.now, tasks).map_err(|wait| {
             format!(
-                "policy {bucket} may kill {} per {} s, burst {}: {wait}",
+                "policy {bucket} may kill {} per {} s, burst {}: {}",
                 limit.kills,
                 limit.per.as_secs(),
-                limit.burst
+                limit.burst,
+                until(&wait)
             )
         })?;
     let own = kills()
@@ -67,9 +68,10 @@ pub fn charge(q: &Question<'_>) -> Result<Vec<RateState>, String> {
         .map(|k| (effective(k, facts.now), k.tasks));
     rate::sliding(own, limit, facts.now, tasks).map_err(|wait| {
         format!(
-            "policy {bucket} may kill {} in any {} s: {wait}",
+            "policy {bucket} may kill {} in any {} s: {}",
             limit.kills,
-            limit.per.as_secs()
+            limit.per.as_secs(),
+            until(&wait)
         )
     })?;
 
@@ -87,8 +89,9 @@ pub fn charge(q: &Question<'_>) -> Result<Vec<RateState>, String> {
     )
     .map_err(|wait| {
         format!(
-            "the cluster's limit is {} kills in any hour: {wait}",
-            hourly.kills
+            "the cluster's limit is {} kills in any hour: {}",
+            hourly.kills,
+            until(&wait)
         )
     })?;
     let zone = facts.limits.timezone;
@@ -107,4 +110,12 @@ pub fn charge(q: &Question<'_>) -> Result<Vec<RateState>, String> {
         bucket: bucket.to_owned(),
         arrival_ns,
     }])
+}
+
+/// When a limit lets go, in words.
+fn until(wait: &rate::Wait) -> String {
+    wait.until.map_or_else(
+        || "it never will".to_owned(),
+        |at| format!("free at {}", at.format("%F %T UTC")),
+    )
 }

@@ -15,7 +15,7 @@ impl Resolver for Names {
             "mixed.example.net" => &["93.184.216.34", "127.0.0.1"],
             "marathon.example.net" => &["10.9.9.9"],
             "empty.example.net" => &[],
-            "xn--ldes-0ra.example.net" => &["10.6.6.6"],
+            look_alike if look_alike.starts_with("xn--") => &["10.6.6.6"],
             _ => return Err(io::Error::other("no such host")),
         };
         Ok(found
@@ -175,11 +175,9 @@ async fn settings_open_what_they_name_and_nothing_else() {
         ("http://93.184.216.34/", false),
         ("http://cart.example.net.evil.com/", false),
         ("http://example.net/", false),
-        ("http://l\u{e4}des.example.net/", false),
     ] {
         let found = judge(&named, url).await;
-        let expected = fine || (url.contains('\u{e4}') && found.is_ok());
-        assert_eq!(found.is_ok(), expected, "{url}: {found:?}");
+        assert_eq!(found.is_ok(), fine, "{url}: {found:?}");
     }
     let everything = door(&["0.0.0.0/0", "::/0"]);
     for url in [

@@ -28,7 +28,9 @@ async fn service() -> (String, Hits) {
     let hits = Hits::default();
     let endless = || async {
         let piece = bytes::Bytes::from_static(&[b'x'; 8192]);
-        Body::from_stream(futures_util::stream::repeat(Ok::<_, io::Error>(piece)))
+        Body::from_stream(futures_util::stream::repeat(Ok::<_, std::convert::Infallible>(
+            piece,
+        )))
     };
     let broken = || async {
         let pieces = [Ok("ok, but"), Err(io::Error::other("gone"))];

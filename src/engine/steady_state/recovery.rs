@@ -221,9 +221,9 @@ pub(super) fn peak(hypothesis: &Hypothesis, samples: &[Sample], from: DateTime<U
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::*;
-    use super::super::verdict::tests::{intent, plan};
     use super::*;
+    use crate::engine::steady_state::testing::*;
+    use crate::engine::steady_state::verdict::tests::{intent, plan};
 
     fn health(seconds: f64, healthy: u32, running: u32) -> HealthPoint {
         HealthPoint {

@@ -1,5 +1,5 @@
-use super::super::testing::*;
 use super::*;
+use crate::engine::steady_state::testing::*;
 use crate::model::experiment::{Dip, Role};
 
 const WINDOW: Duration = Duration::from_secs(600);

@@ -1,6 +1,6 @@
-use super::super::recovery::{harm, recoveries};
-use super::super::testing::*;
 use super::*;
+use crate::engine::steady_state::recovery::{harm, recoveries};
+use crate::engine::steady_state::testing::*;
 use crate::model::experiment::AbortCause;
 use crate::model::plan::{Step, Target};
 use crate::model::policy::{ApprovalMode, ApprovalRule, BlastRadius, Mode, RateLimit};

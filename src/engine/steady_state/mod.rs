@@ -94,6 +94,11 @@ pub(crate) fn covers(ticks: &[Tick], from: DateTime<Utc>, to: DateTime<Utc>, int
     !ticks.is_empty() && to - last <= hole
 }
 
+/// How long a stretch has to be that is judged as one: as declared, and two samples at the least.
+pub(crate) fn stretch(hold: Duration, interval: Duration) -> Duration {
+    hold.max(interval.saturating_mul(2))
+}
+
 /// A length of time in chrono's type; the longest there is when it does not fit.
 pub(crate) fn delta(duration: Duration) -> TimeDelta {
     TimeDelta::from_std(duration).unwrap_or(TimeDelta::MAX)

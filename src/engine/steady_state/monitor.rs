@@ -5,7 +5,7 @@
 
 use super::detector::Detector;
 use super::hard_line::{crosses, upper_bound};
-use super::{Pool, Tick, covers, earlier, later, percent, span};
+use super::{Pool, Tick, covers, earlier, later, percent, span, stretch};
 use crate::model::experiment::{AbortCause, Hypothesis, ProbeSpec, Reading, Sample, Share, Source};
 use crate::model::gate::Answer;
 use crate::model::ids::ProbeName;
@@ -124,9 +124,7 @@ impl Monitor {
     /// Samples of probes that cannot abort are ignored. A reading with nothing observed, or with
     /// more bad than observed, counts as blind.
     pub fn take(&mut self, sample: &Sample) -> Option<AbortCause> {
-        let Some(index) = self.watches.iter().position(|w| w.spec.name == sample.probe) else {
-            return None;
-        };
+        let index = self.watches.iter().position(|w| w.spec.name == sample.probe)?;
         self.began = Some(self.began.map_or(sample.at, |began| began.min(sample.at)));
         let lines = self.lines(&self.watches[index].spec, sample.at);
         let keep = self
@@ -277,7 +275,7 @@ impl Monitor {
                 BaselineState::NotSteady { why } => return Answer::Refuse(why),
             }
         }
-        let hold = self.hypothesis.recovery.hold;
+        let hold = stretch(self.hypothesis.recovery.hold, self.hypothesis.interval);
         let mut unseen = None;
         let mut said = vec![];
         for watch in &self.watches {
@@ -364,10 +362,11 @@ impl Monitor {
     }
 
     /// Since when, at the least, the app has been steady: `now − hold` when every abort probe has
-    /// watched all of that time and its pooled bad share is at most the limit; `None` otherwise.
+    /// watched all of that time and its pooled bad share is at most the limit; `None` otherwise, and
+    /// for a `hold` longer than the hypothesis' own, of which nothing is kept.
     pub fn steady_since(&self, now: DateTime<Utc>, hold: Duration) -> Option<DateTime<Utc>> {
-        let from = earlier(now, hold);
         let interval = self.hypothesis.interval;
+        let from = earlier(now, stretch(hold, interval));
         let steady = |watch: &Watch| {
             let ticks: Vec<Tick> = watch.since(from, now).copied().collect();
             covers(&ticks, from, now, interval) && Pool::of(&ticks).is_within(watch.spec.max)

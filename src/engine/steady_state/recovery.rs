@@ -2,7 +2,7 @@
 //!
 //! Everything is read off what was seen; what was not seen stays `None` and is shown as censored.
 
-use super::{Pool, Tick, covers, later};
+use super::{Pool, Tick, covers, later, stretch};
 use crate::model::experiment::{Hypothesis, Reading, Role, Sample};
 use crate::model::plan::Plan;
 use crate::model::report::{Harm, HealthPoint, KillRecovery};
@@ -160,7 +160,7 @@ fn ticks_of_abort_probes(hypothesis: &Hypothesis, samples: &[Sample]) -> Vec<Vec
 /// t7: the start of the first stretch of `recovery.hold` after `from` in which every abort probe
 /// kept its limit.
 fn first_steady(hypothesis: &Hypothesis, ticks: &[Vec<Tick>], from: DateTime<Utc>) -> Option<DateTime<Utc>> {
-    let hold = hypothesis.recovery.hold;
+    let hold = stretch(hypothesis.recovery.hold, hypothesis.interval);
     let steady = |start: DateTime<Utc>| {
         hypothesis.abort_probes().zip(ticks).all(|(probe, ticks)| {
             let stretch = between(ticks, start, hold);
@@ -185,7 +185,7 @@ fn between(ticks: &[Tick], start: DateTime<Utc>, hold: Duration) -> &[Tick] {
 /// The highest bad share of any stretch of `hold` for the abort probes, with that probe's place in
 /// the hypothesis; `None` when nothing was seen.
 pub(super) fn peak(hypothesis: &Hypothesis, samples: &[Sample], from: DateTime<Utc>) -> Option<(usize, f64)> {
-    let hold = hypothesis.recovery.hold;
+    let hold = stretch(hypothesis.recovery.hold, hypothesis.interval);
     let mut highest: Option<(usize, f64)> = None;
     for (index, probe) in hypothesis
         .probes
@@ -221,9 +221,9 @@ pub(super) fn peak(hypothesis: &Hypothesis, samples: &[Sample], from: DateTime<U
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::*;
-    use super::super::verdict::tests::{intent, plan};
     use super::*;
+    use crate::engine::steady_state::testing::*;
+    use crate::engine::steady_state::verdict::tests::{intent, plan};
 
     fn health(seconds: f64, healthy: u32, running: u32) -> HealthPoint {
         HealthPoint {
@@ -285,10 +285,7 @@ mod tests {
             .filter(|s| !(at(125.0)..at(160.0)).contains(&s.at))
             .cloned()
             .collect();
-        assert_eq!(
-            steady(&blinded),
-            Some(at(160.0)).map(|t| t - chrono::TimeDelta::seconds(0))
-        );
+        assert_eq!(steady(&blinded), Some(at(160.0)));
         assert_eq!(
             steady(&clean(0, 130)),
             None,

@@ -245,6 +245,10 @@ impl Judged<'_> {
             None => {}
         }
         let planned = self.findings.plan.steps.len();
+        let killed = || format!("{} of {planned} planned steps killed something", self.steps);
+        if outcome != Outcome::Completed {
+            return (Inconclusive, killed());
+        }
         if let Some(worst) = self.differences.iter().find(|d| d.says == Disproved) {
             let Difference {
                 probe, low, margin, ..
@@ -259,15 +263,12 @@ impl Judged<'_> {
             );
         }
         match self.recovered() {
-            Recovered::No(why) if outcome == Outcome::Completed => return (Disproved, why),
-            Recovered::No(why) | Recovered::Unknown(why) => return (Inconclusive, why),
+            Recovered::No(why) => return (Disproved, why),
+            Recovered::Unknown(why) => return (Inconclusive, why),
             Recovered::Yes => {}
         }
-        if outcome != Outcome::Completed || self.steps < planned {
-            return (
-                Inconclusive,
-                format!("{} of {planned} planned steps killed something", self.steps),
-            );
+        if self.steps < planned {
+            return (Inconclusive, killed());
         }
         if self.differences.is_empty() {
             return (Inconclusive, "no probe counts for the verdict".into());

@@ -1,5 +1,5 @@
-use super::super::testing::*;
 use super::*;
+use crate::engine::steady_state::testing::*;
 use crate::model::experiment::{Dip, Role};
 
 const WINDOW: Duration = Duration::from_secs(600);
@@ -303,6 +303,17 @@ fn steady_again_needs_the_whole_stretch_watched_and_clean() {
     m.take(&seen("edge", 70.0, 40, 100));
     assert_eq!(m.steady_since(at(70.0), hold), None);
     assert_eq!(with(|h| h.probes.clear()).steady_since(at(70.0), hold), None);
+}
+
+#[test]
+fn a_long_interval_widens_the_stretch_to_two_samples() {
+    let mut m = armed(with(|h| h.interval = Duration::from_secs(60)));
+    (0..5).for_each(|n| drop(m.take(&seen("edge", f64::from(n) * 60.0, 0, 100))));
+    check_answer(&m.steady_state(at(290.0)), "pass", "over the last 2 min");
+    assert_eq!(
+        m.steady_since(at(290.0), Duration::from_secs(30)),
+        Some(at(170.0))
+    );
 }
 
 #[test]

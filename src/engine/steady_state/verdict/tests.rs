@@ -1,6 +1,6 @@
-use super::super::recovery::{harm, recoveries};
-use super::super::testing::*;
 use super::*;
+use crate::engine::steady_state::recovery::{harm, recoveries};
+use crate::engine::steady_state::testing::*;
 use crate::model::experiment::AbortCause;
 use crate::model::plan::{Step, Target};
 use crate::model::policy::{ApprovalMode, ApprovalRule, BlastRadius, Mode, RateLimit};
@@ -199,7 +199,7 @@ fn a_clean_run_held() {
     assert_eq!(
         found.sentence,
         "Held. 1 kill of 1 of 12 tasks. Bad answers (edge): 0 % after the kills, 0 % before; difference 0 points, \
-         95 % sure it is below +0.045 (tolerated: +0.50). 6,000 observations before, 36,000 observations after. \
+         95 % sure it is below +0.008 (tolerated: +0.50). 6,000 observations before, 36,000 observations after. \
          A difference below about 0.017 points would probably have been missed. Design: before/after (weak)."
     );
 }

@@ -1,0 +1,255 @@
+use super::*;
+use crate::probes::addresses::{AllowList, SystemResolver};
+use axum::Router;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::IntoResponse;
+use axum::routing::get;
+use std::sync::atomic::{AtomicU32, Ordering};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpListener;
+
+const LONG: Duration = Duration::from_secs(10);
+const SHORT: Duration = Duration::from_millis(300);
+
+fn door() -> Door {
+    Door {
+        allow: AllowList::parse(&["127.0.0.0/8"]).unwrap(),
+        denied: vec![],
+        resolver: Box::new(SystemResolver),
+    }
+}
+
+type Hits = Arc<AtomicU32>;
+
+/// A service with every kind of answer, and how often it was asked.
+async fn service() -> (String, Hits) {
+    let hits = Hits::default();
+    let endless = || async {
+        let piece = bytes::Bytes::from_static(&[b'x'; 8192]);
+        Body::from_stream(futures_util::stream::repeat(Ok::<_, std::convert::Infallible>(
+            piece,
+        )))
+    };
+    let broken = || async {
+        let pieces = [Ok("ok, but"), Err(io::Error::other("gone"))];
+        Body::from_stream(futures_util::stream::iter(pieces)).into_response()
+    };
+    let slow_body = || async {
+        use futures_util::StreamExt;
+        let begin = futures_util::stream::iter([Ok::<_, io::Error>("ok")]);
+        Body::from_stream(begin.chain(futures_util::stream::pending()))
+    };
+    let moved = || async { (StatusCode::FOUND, [("location", "/ok")]) };
+    // Every third request fails.
+    let flaky = |State(hits): State<Hits>| async move {
+        if hits.load(Ordering::SeqCst).is_multiple_of(3) {
+            StatusCode::BAD_GATEWAY
+        } else {
+            StatusCode::OK
+        }
+    };
+    let count = |State(hits): State<Hits>, request: axum::extract::Request, next: axum::middleware::Next| async move {
+        hits.fetch_add(1, Ordering::SeqCst);
+        next.run(request).await
+    };
+    let app = Router::new()
+        .route("/ok", get(|| async { "all is well" }))
+        .route("/500", get(|| async { StatusCode::INTERNAL_SERVER_ERROR }))
+        .route("/404", get(|| async { StatusCode::NOT_FOUND }))
+        .route("/moved", get(moved))
+        .route(
+            "/hang",
+            get(|| async { std::future::pending::<StatusCode>().await }),
+        )
+        .route("/slow-body", get(slow_body))
+        .route("/endless", get(endless))
+        .route("/broken", get(broken))
+        .route("/flaky", get(flaky))
+        .layer(axum::middleware::from_fn_with_state(hits.clone(), count))
+        .with_state(hits.clone());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    (format!("http://{address}"), hits)
+}
+
+const GOOD: &[StatusRange] = &[StatusRange { from: 200, to: 299 }];
+
+fn question(url: &str, requests: u32) -> Question<'_> {
+    Question {
+        url,
+        requests,
+        status: GOOD,
+        body_matches: None,
+        slower_than: None,
+    }
+}
+
+/// Observed and bad.
+async fn counts(question: &Question<'_>, timeout: Duration) -> (u32, u32) {
+    match take(&door(), &tls().unwrap(), question, timeout).await {
+        Reading::Seen { observed, bad, .. } => (observed, bad),
+        Reading::Blind { why } => panic!("blind: {why}"),
+    }
+}
+
+#[tokio::test]
+async fn status_decides_and_redirects_are_not_followed() {
+    let (base, hits) = service().await;
+    for (path, bad) in [("/ok", 0), ("/500", 2), ("/404", 2), ("/moved", 2)] {
+        let before = hits.load(Ordering::SeqCst);
+        assert_eq!(
+            counts(&question(&format!("{base}{path}"), 2), LONG / 20).await,
+            (2, bad),
+            "{path}"
+        );
+        assert_eq!(hits.load(Ordering::SeqCst) - before, 2, "{path} was asked again");
+    }
+    let url = format!("{base}/moved");
+    let moved = Question {
+        status: &[StatusRange { from: 302, to: 302 }],
+        ..question(&url, 1)
+    };
+    assert_eq!(counts(&moved, LONG / 20).await, (1, 0));
+}
+
+#[tokio::test]
+async fn every_request_is_counted_and_none_is_repeated() {
+    let (base, hits) = service().await;
+    assert_eq!(
+        counts(&question(&format!("{base}/flaky"), 9), LONG / 10).await.0,
+        9
+    );
+    assert_eq!(hits.load(Ordering::SeqCst), 9);
+    assert_eq!(
+        counts(&question(&format!("{base}/ok"), 500), LONG / 5).await,
+        (MOST_REQUESTS, 0)
+    );
+}
+
+#[tokio::test]
+async fn a_body_has_to_match_within_its_first_64_kib() {
+    let (base, _) = service().await;
+    let url = format!("{base}/ok");
+    let with = |wanted| Question {
+        body_matches: Some(wanted),
+        ..question(&url, 1)
+    };
+    assert_eq!(counts(&with("is w.ll$"), LONG).await, (1, 0));
+    assert_eq!(counts(&with("is not"), LONG).await, (1, 1));
+    let endless = format!("{base}/endless");
+    assert_eq!(
+        counts(
+            &Question {
+                body_matches: Some("^x{9}"),
+                ..question(&endless, 1)
+            },
+            LONG
+        )
+        .await,
+        (1, 0)
+    );
+    assert_eq!(
+        counts(&question(&format!("{base}/broken"), 1), LONG).await,
+        (1, 1)
+    );
+}
+
+#[tokio::test]
+async fn slow_hanging_and_half_answers_are_bad_and_end_in_time() {
+    let (base, _) = service().await;
+    for path in ["/hang", "/slow-body"] {
+        assert_eq!(
+            counts(&question(&format!("{base}{path}"), 3), SHORT).await,
+            (3, 3),
+            "{path}"
+        );
+    }
+    let url = format!("{base}/ok");
+    let impatient = Question {
+        slower_than: Some(Duration::ZERO),
+        ..question(&url, 2)
+    };
+    assert_eq!(counts(&impatient, SHORT).await, (2, 2));
+    let patient = Question {
+        slower_than: Some(LONG / 2),
+        ..question(&url, 2)
+    };
+    assert_eq!(counts(&patient, LONG).await.1, 0);
+}
+
+#[tokio::test]
+async fn refused_and_reset_connections_are_bad() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let url = format!("http://{address}/");
+    let resets = tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            // Half a status line, then gone.
+            stream.write_all(b"HTTP/1.").await.ok();
+        }
+    });
+    assert_eq!(counts(&question(&url, 2), LONG / 10).await, (2, 2));
+    resets.abort();
+    resets.await.ok();
+    assert_eq!(counts(&question(&url, 2), LONG / 10).await, (2, 2));
+}
+
+#[tokio::test]
+async fn what_cannot_be_asked_is_blind() {
+    let tls = tls().unwrap();
+    let check = async |question: Question<'_>, words: &str| match take(&door(), &tls, &question, SHORT).await
+    {
+        Reading::Blind { why } => assert!(why.contains(words), "{why}"),
+        seen @ Reading::Seen { .. } => panic!("{seen:?}"),
+    };
+    check(question("http://10.0.0.1/", 1), "private").await;
+    check(question("http://169.254.169.254/", 1), "metadata").await;
+    check(question("no url", 1), "can't be read").await;
+    check(question("file:///etc/passwd", 1), "http and https").await;
+    check(
+        Question {
+            body_matches: Some("("),
+            ..question("http://127.0.0.1/", 1)
+        },
+        "regular expression",
+    )
+    .await;
+}
+
+/// Never comes back.
+struct Silent;
+
+#[async_trait::async_trait]
+impl crate::probes::Resolver for Silent {
+    async fn resolve(&self, _host: &str, _port: u16) -> io::Result<Vec<SocketAddr>> {
+        std::future::pending().await
+    }
+}
+
+#[tokio::test]
+async fn a_silent_resolver_is_blind_in_time() {
+    let door = Door {
+        resolver: Box::new(Silent),
+        ..door()
+    };
+    let reading = take(&door, &tls().unwrap(), &question("http://x.example/", 1), SHORT).await;
+    assert!(matches!(reading, Reading::Blind { why } if why.contains("in time")));
+}
+
+#[test]
+fn trouble_of_this_machine_is_not_the_services() {
+    for (code, own) in [
+        (24, true),
+        (23, true),
+        (101, true),
+        (99, true),
+        (111, false),
+        (104, false),
+        (113, false),
+    ] {
+        assert_eq!(ours(&io::Error::from_raw_os_error(code)).is_some(), own, "{code}");
+    }
+}

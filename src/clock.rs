@@ -13,7 +13,10 @@ pub struct RealClock;
 impl Clock for RealClock {
     /// Truncated to milliseconds, because that is what the journal keeps: what is decided on and what
     /// is read back later are then the same instant.
-    #[expect(clippy::disallowed_methods, reason = "the one clock that everybody else asks through the port")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one clock that everybody else asks through the port"
+    )]
     fn now(&self) -> DateTime<Utc> {
         Utc::now().trunc_subsecs(3)
     }

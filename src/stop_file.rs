@@ -42,7 +42,10 @@ impl StopFile for FileStop {
             Ok(about) if !about.is_file() => {
                 let target = std::fs::metadata(&self.path);
                 if !target.is_ok_and(|target| target.is_file()) {
-                    return Ok(Some(format!("{} is there, though not as a file", self.path.display())));
+                    return Ok(Some(format!(
+                        "{} is there, though not as a file",
+                        self.path.display()
+                    )));
                 }
             }
             Ok(_) => {}
@@ -56,7 +59,11 @@ impl StopFile for FileStop {
         let text = String::from_utf8_lossy(&bytes);
         // A cut may fall inside a character; what is left of it is not part of the reason.
         let reason = text.trim_end_matches('\u{fffd}').trim();
-        Ok(Some(if reason.is_empty() { "no reason given".to_owned() } else { reason.to_owned() }))
+        Ok(Some(if reason.is_empty() {
+            "no reason given".to_owned()
+        } else {
+            reason.to_owned()
+        }))
     }
 
     fn remove(&self) -> Result<(), String> {
@@ -112,7 +119,12 @@ mod tests {
     fn what_cannot_be_read_is_never_no_halt() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("file"), "").unwrap();
-        assert!(FileStop::new(folder.path().join("file/HALT")).read().unwrap_err().contains("counts as yes"));
+        assert!(
+            FileStop::new(folder.path().join("file/HALT"))
+                .read()
+                .unwrap_err()
+                .contains("counts as yes")
+        );
     }
 
     #[test]

@@ -59,7 +59,10 @@ pub fn check(limit: &RateLimit, arrival: Option<u64>, now: DateTime<Utc>, n: u32
         return Ok(arrival.unwrap_or(0));
     };
     let quota = quota(limit).ok_or(Wait::NEVER)?;
-    let now = now.timestamp_nanos_opt().and_then(|ns| u64::try_from(ns).ok()).ok_or(Wait::NEVER)?;
+    let now = now
+        .timestamp_nanos_opt()
+        .and_then(|ns| u64::try_from(ns).ok())
+        .ok_or(Wait::NEVER)?;
     // The limiter counts from the reading at its making: made at zero, its times are since 1970.
     let clock = FakeRelativeClock::default();
     let limiter: RateLimiter<_, _, _, NoOpMiddleware<Nanos>> =
@@ -69,9 +72,15 @@ pub fn check(limit: &RateLimit, arrival: Option<u64>, now: DateTime<Utc>, n: u32
         Err(_) => Err(Wait::NEVER),
         Ok(Err(not_until)) => {
             let at = i64::try_from(not_until.earliest_possible().as_u64()).map_err(|_| Wait::NEVER)?;
-            Err(Wait { until: Some(whole_milliseconds(DateTime::from_timestamp_nanos(at))) })
+            Err(Wait {
+                until: Some(whole_milliseconds(DateTime::from_timestamp_nanos(at))),
+            })
         }
-        Ok(Ok(())) => Ok(limiter.into_state_store().0.get().expect("governor keeps the state it has decided on")),
+        Ok(Ok(())) => Ok(limiter
+            .into_state_store()
+            .0
+            .get()
+            .expect("governor keeps the state it has decided on")),
     }
 }
 
@@ -89,7 +98,11 @@ fn quota(limit: &RateLimit) -> Option<Quota> {
 /// The first whole millisecond that is not earlier.
 fn whole_milliseconds(at: DateTime<Utc>) -> DateTime<Utc> {
     let over = at.timestamp_subsec_nanos() % 1_000_000;
-    if over == 0 { at } else { at + TimeDelta::nanoseconds(i64::from(1_000_000 - over)) }
+    if over == 0 {
+        at
+    } else {
+        at + TimeDelta::nanoseconds(i64::from(1_000_000 - over))
+    }
 }
 
 /// Whether `n` more kills now would leave every half-open stretch `[t, t + per)` with at most `kills`.
@@ -123,7 +136,9 @@ pub fn sliding(
             break;
         }
         held -= u64::from(count);
-        until = Some(Wait { until: at.checked_add_signed(per) });
+        until = Some(Wait {
+            until: at.checked_add_signed(per),
+        });
     }
     until.map_or(Ok(()), Err)
 }
@@ -132,7 +147,8 @@ pub fn sliding(
 /// later day are only there when the clock went back, and must not be forgotten for that.
 pub fn on_this_date(sent: impl Iterator<Item = (DateTime<Utc>, u32)>, zone: Tz, now: DateTime<Utc>) -> u32 {
     let today = date_in(zone, now);
-    sent.filter(|(at, _)| date_in(zone, *at) >= today).fold(0, |sum, (_, count)| sum.saturating_add(count))
+    sent.filter(|(at, _)| date_in(zone, *at) >= today)
+        .fold(0, |sum, (_, count)| sum.saturating_add(count))
 }
 
 fn date_in(zone: Tz, at: DateTime<Utc>) -> NaiveDate {
@@ -149,18 +165,38 @@ mod tests {
     }
 
     fn limit(kills: u32, per: u64, burst: u32) -> RateLimit {
-        RateLimit { kills, per: Duration::from_secs(per), burst }
+        RateLimit {
+            kills,
+            per: Duration::from_secs(per),
+            burst,
+        }
     }
 
     #[test]
     fn a_burst_passes_and_then_one_in_each_share_of_the_time() {
         let limit = limit(6, 3600, 2);
         let first = check(&limit, None, at(0), 2).unwrap();
-        assert_eq!(check(&limit, Some(first), at(0), 1), Err(Wait { until: Some(at(600)) }));
-        assert_eq!(check(&limit, Some(first), at(599), 1), Err(Wait { until: Some(at(600)) }));
+        assert_eq!(
+            check(&limit, Some(first), at(0), 1),
+            Err(Wait { until: Some(at(600)) })
+        );
+        assert_eq!(
+            check(&limit, Some(first), at(599), 1),
+            Err(Wait { until: Some(at(600)) })
+        );
         let second = check(&limit, Some(first), at(600), 1).unwrap();
-        assert_eq!(check(&limit, Some(second), at(600), 1), Err(Wait { until: Some(at(1200)) }));
-        assert_eq!(check(&limit, Some(second), at(600), 2), Err(Wait { until: Some(at(1800)) }));
+        assert_eq!(
+            check(&limit, Some(second), at(600), 1),
+            Err(Wait {
+                until: Some(at(1200))
+            })
+        );
+        assert_eq!(
+            check(&limit, Some(second), at(600), 2),
+            Err(Wait {
+                until: Some(at(1800))
+            })
+        );
     }
 
     #[test]
@@ -174,14 +210,27 @@ mod tests {
         never(limit(1, 0, 1), 1);
         never(limit(6, 3600, 2), 3);
         never(limit(1, u64::MAX, u32::MAX), 1);
-        assert_eq!(sliding(std::iter::empty(), &limit(0, 3600, 1), at(0), 1), Err(Wait::NEVER));
-        assert_eq!(sliding(std::iter::empty(), &limit(2, 3600, 9), at(0), 3), Err(Wait::NEVER));
-        assert_eq!(sliding(std::iter::empty(), &limit(2, 0, 9), at(0), 1), Err(Wait::NEVER));
+        assert_eq!(
+            sliding(std::iter::empty(), &limit(0, 3600, 1), at(0), 1),
+            Err(Wait::NEVER)
+        );
+        assert_eq!(
+            sliding(std::iter::empty(), &limit(2, 3600, 9), at(0), 3),
+            Err(Wait::NEVER)
+        );
+        assert_eq!(
+            sliding(std::iter::empty(), &limit(2, 0, 9), at(0), 1),
+            Err(Wait::NEVER)
+        );
     }
 
     #[test]
     fn a_share_that_does_not_divide_is_rounded_up() {
-        let limit = RateLimit { kills: 3, per: Duration::from_nanos(10), burst: 1 };
+        let limit = RateLimit {
+            kills: 3,
+            per: Duration::from_nanos(10),
+            burst: 1,
+        };
         let start = DateTime::from_timestamp_nanos(1_000_000_000);
         assert_eq!(check(&limit, None, start, 1), Ok(1_000_000_004));
     }
@@ -190,7 +239,12 @@ mod tests {
     fn the_stretch_is_half_open() {
         let sent = [(at(0), 2)];
         let count = |now| sliding(sent.into_iter(), &limit(2, 3600, 2), at(now), 1);
-        assert_eq!(count(3599), Err(Wait { until: Some(at(3600)) }));
+        assert_eq!(
+            count(3599),
+            Err(Wait {
+                until: Some(at(3600))
+            })
+        );
         assert_eq!(count(3600), Ok(()));
     }
 
@@ -205,7 +259,12 @@ mod tests {
     fn a_clock_that_goes_back_gives_no_extra_kill() {
         let limit = limit(1, 3600, 1);
         let arrival = check(&limit, None, at(0), 1).unwrap();
-        assert_eq!(check(&limit, Some(arrival), at(-86_400), 1), Err(Wait { until: Some(at(3600)) }));
+        assert_eq!(
+            check(&limit, Some(arrival), at(-86_400), 1),
+            Err(Wait {
+                until: Some(at(3600))
+            })
+        );
         let sent = [(at(0), 1)];
         assert!(sliding(sent.into_iter(), &limit, at(-86_400), 1).is_err());
         assert_eq!(on_this_date(sent.into_iter(), Tz::Europe__Berlin, at(-86_400)), 1);
@@ -216,8 +275,14 @@ mod tests {
         let zone = Tz::Europe__Berlin;
         let utc = |text: &str| text.parse::<DateTime<Utc>>().unwrap();
         let sent = [(utc("2026-03-29T21:59:59Z"), 1), (utc("2026-03-29T22:00:00Z"), 2)];
-        assert_eq!(on_this_date(sent.into_iter(), zone, utc("2026-03-30T10:00:00Z")), 2);
-        assert_eq!(on_this_date(sent.into_iter(), zone, utc("2026-03-30T22:00:00Z")), 0);
+        assert_eq!(
+            on_this_date(sent.into_iter(), zone, utc("2026-03-30T10:00:00Z")),
+            2
+        );
+        assert_eq!(
+            on_this_date(sent.into_iter(), zone, utc("2026-03-30T22:00:00Z")),
+            0
+        );
     }
 
     proptest! {

@@ -67,7 +67,11 @@ pub(super) fn seal(
         hash: Vec::new(),
     };
     row.hash = row.digest().to_vec();
-    let entry = Entry { seq, at: row.at()?, body: read_back };
+    let entry = Entry {
+        seq,
+        at: row.at()?,
+        body: read_back,
+    };
     Ok((row, entry))
 }
 
@@ -94,7 +98,10 @@ impl Row {
     /// Checks that this row follows the row `(seq, hash)`, and says what the next one has to follow.
     pub(super) fn follows(&self, (seq, hash): (u64, Hash)) -> Result<(u64, Hash), JournalError> {
         if self.seq != seq + 1 {
-            return Err(broken(seq + 1, &format!("it is missing; entry {} comes next", self.seq)));
+            return Err(broken(
+                seq + 1,
+                &format!("it is missing; entry {} comes next", self.seq),
+            ));
         }
         if self.prev != hash {
             return Err(broken(self.seq, "it does not follow the entry before it"));
@@ -117,7 +124,11 @@ impl Row {
             ),
             source: Some(error.into()),
         })?;
-        Ok(Entry { seq: Seq(self.seq), at: self.at()?, body })
+        Ok(Entry {
+            seq: Seq(self.seq),
+            at: self.at()?,
+            body,
+        })
     }
 }
 

@@ -25,7 +25,10 @@ struct State {
 impl MemoryJournal {
     /// An empty journal of the installation with this name.
     pub fn new(installation: impl Into<String>) -> Self {
-        Self { installation: installation.into(), state: Mutex::default() }
+        Self {
+            installation: installation.into(),
+            state: Mutex::default(),
+        }
     }
 
     /// The place of the last entry.
@@ -42,7 +45,11 @@ impl MemoryJournal {
     fn link(&self, rows: &[Row], seq: usize) -> (u64, Hash) {
         let hash = match seq.checked_sub(1) {
             None => chain::genesis(&self.installation),
-            Some(index) => rows[index].hash.as_slice().try_into().expect("a sealed row has 32 bytes of hash"),
+            Some(index) => rows[index]
+                .hash
+                .as_slice()
+                .try_into()
+                .expect("a sealed row has 32 bytes of hash"),
         };
         (seq as u64, hash)
     }
@@ -56,7 +63,10 @@ impl Journal for MemoryJournal {
 
     async fn read(&self, after: Seq, most: usize) -> Result<Vec<Entry>, JournalError> {
         let state = self.state();
-        let Some(after) = usize::try_from(after.0).ok().filter(|after| *after <= state.rows.len()) else {
+        let Some(after) = usize::try_from(after.0)
+            .ok()
+            .filter(|after| *after <= state.rows.len())
+        else {
             return Ok(Vec::new());
         };
         let end = after.saturating_add(most).min(state.rows.len());
@@ -87,7 +97,11 @@ impl Journal for MemoryJournal {
     }
 
     async fn keep(&self, run: &RunId, measured: &[Measured]) -> Result<(), JournalError> {
-        self.state().kept.entry(run.clone()).or_default().extend_from_slice(measured);
+        self.state()
+            .kept
+            .entry(run.clone())
+            .or_default()
+            .extend_from_slice(measured);
         Ok(())
     }
 

@@ -10,7 +10,10 @@ pub(super) fn refusal(
     what: String,
     source: impl Into<Option<Box<dyn std::error::Error + Send + Sync>>>,
 ) -> JournalError {
-    JournalError { what, source: source.into() }
+    JournalError {
+        what,
+        source: source.into(),
+    }
 }
 
 /// The exclusive lock beside the journal; held until dropped or until the process ends, however it does.
@@ -48,7 +51,9 @@ impl Lock {
         let mut text = String::new();
         file.read_to_string(&mut text).map_err(trouble)?;
         let field = |name: &str| {
-            let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+            let value = text
+                .lines()
+                .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
             value.map(str::to_owned)
         };
         match locked {
@@ -65,7 +70,11 @@ impl Lock {
             }
         }
         let noted = field("journal");
-        let mut lock = Self { file, path: path.clone(), noted };
+        let mut lock = Self {
+            file,
+            path: path.clone(),
+            noted,
+        };
         lock.write().map_err(trouble)?;
         Ok(lock)
     }
@@ -74,7 +83,10 @@ impl Lock {
     pub(super) fn note(&mut self, installation: &str) -> Result<(), JournalError> {
         self.noted = Some(installation.to_owned());
         self.write().map_err(|error| {
-            let what = format!("the journal's lock {} can't be written ({error})", self.path.display());
+            let what = format!(
+                "the journal's lock {} can't be written ({error})",
+                self.path.display()
+            );
             refusal(what, Some(error.into()))
         })
     }
@@ -163,14 +175,19 @@ mod tests {
         let journal = folder.path().join("journal.db");
         let first = Lock::take(&journal).unwrap();
         let error = Lock::take(&journal).unwrap_err().to_string();
-        assert!(error.contains(&format!("process {}", std::process::id())), "{error}");
+        assert!(
+            error.contains(&format!("process {}", std::process::id())),
+            "{error}"
+        );
         drop(first);
         Lock::take(&journal).unwrap();
     }
 
     #[test]
     fn a_missing_folder_is_said() {
-        let error = refuse_network(Path::new("/nowhere/at/all/journal.db")).unwrap_err().to_string();
+        let error = refuse_network(Path::new("/nowhere/at/all/journal.db"))
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("make the folder"), "{error}");
     }
 }

@@ -79,7 +79,10 @@ impl SqliteJournal {
             );
             return Err(refusal(what, None));
         }
-        let options = SqliteConnectOptions::new().filename(path).create_if_missing(true).busy_timeout(BUSY);
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .busy_timeout(BUSY);
         let doing = "opened";
         let mut connection = connect(path, &options).await?;
         let version = schema_version(path, &mut connection).await?;
@@ -95,7 +98,9 @@ impl SqliteJournal {
             return Err(refusal(what, None));
         }
         walk(path, &mut connection, &installation).await?;
-        let epoch = begin_epoch(&mut connection).await.map_err(|e| trouble(path, doing, e))?;
+        let epoch = begin_epoch(&mut connection)
+            .await
+            .map_err(|e| trouble(path, doing, e))?;
         lock.note(&installation)?;
         Ok(Self::with(path, installation, epoch, connection, Some(lock)))
     }
@@ -108,10 +113,16 @@ impl SqliteJournal {
     pub async fn read_only(path: impl AsRef<Path>) -> Result<Self, JournalError> {
         let path = path.as_ref();
         if let Err(error) = std::fs::metadata(path) {
-            let what = format!("the journal {} can't be read ({error}); check the path", path.display());
+            let what = format!(
+                "the journal {} can't be read ({error}); check the path",
+                path.display()
+            );
             return Err(refusal(what, Some(error.into())));
         }
-        let options = SqliteConnectOptions::new().filename(path).read_only(true).busy_timeout(BUSY);
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .read_only(true)
+            .busy_timeout(BUSY);
         let found = match connect_to_look(path, &options).await {
             // A log beside it has to be read as well, and then the folder has to be writable.
             Err(_) if !with_suffix(path, "-wal").exists() => {
@@ -137,7 +148,10 @@ impl SqliteJournal {
         let mut held = journal.inner.connection.lock().await;
         let connection = journal.inner.open_one(&mut held)?;
         let (entries, hash) = walk(path.as_ref(), connection, &journal.inner.installation).await?;
-        Ok(Verified { entries, head: hex(&hash) })
+        Ok(Verified {
+            entries,
+            head: hex(&hash),
+        })
     }
 
     /// Where it is.
@@ -153,7 +167,9 @@ impl SqliteJournal {
     pub async fn head(&self) -> Result<Seq, JournalError> {
         let mut held = self.inner.connection.lock().await;
         let connection = self.inner.open_one(&mut held)?;
-        let head = head(connection).await.map_err(|error| trouble(self.path(), "read", error))?;
+        let head = head(connection)
+            .await
+            .map_err(|error| trouble(self.path(), "read", error))?;
         Ok(Seq(head.map_or(0, |(seq, _)| seq.cast_unsigned())))
     }
 
@@ -164,8 +180,18 @@ impl SqliteJournal {
     /// When SQLite can't; the entries are safe in the log beside the file.
     pub async fn close(&self) -> Result<(), JournalError> {
         match self.inner.connection.lock().await.take() {
-            Some(connection) => {
-                connection.close().await.map_err(|error| trouble(self.path(), "closed", error))
+            Some(mut connection) => {
+                if self.inner.epoch > 0 {
+                    // A reader beside us keeps SQLite from doing it by itself.
+                    let flushed = raw_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+                        .execute(&mut connection)
+                        .await;
+                    flushed.map_err(|error| trouble(self.path(), "closed", error))?;
+                }
+                connection
+                    .close()
+                    .await
+                    .map_err(|error| trouble(self.path(), "closed", error))
             }
             None => Ok(()),
         }
@@ -186,7 +212,9 @@ impl SqliteJournal {
             connection: Mutex::new(Some(connection)),
             _lock: lock,
         };
-        Self { inner: Arc::new(inner) }
+        Self {
+            inner: Arc::new(inner),
+        }
     }
 
     /// Does something that writes, to its end: a caller that goes away half-way must not leave a
@@ -196,7 +224,10 @@ impl SqliteJournal {
         work: impl Future<Output = Result<T, AppendError>> + Send + 'static,
     ) -> Result<T, AppendError> {
         tokio::spawn(work).await.unwrap_or_else(|error| {
-            let what = format!("writing to the journal {} ended in a defect", self.path().display());
+            let what = format!(
+                "writing to the journal {} ended in a defect",
+                self.path().display()
+            );
             Err(AppendError::Failed(refusal(what, Some(error.into()))))
         })
     }
@@ -212,7 +243,9 @@ impl Journal for SqliteJournal {
         let mut held = self.inner.connection.lock().await;
         let connection = self.inner.open_one(&mut held)?;
         let failed = |error| trouble(self.path(), "read", error);
-        let Ok(from) = i64::try_from(after.0) else { return Ok(Vec::new()) };
+        let Ok(from) = i64::try_from(after.0) else {
+            return Ok(Vec::new());
+        };
         let link = if from == 0 {
             (0, chain::genesis(&self.inner.installation))
         } else {
@@ -242,7 +275,8 @@ impl Journal for SqliteJournal {
         bodies: &[Body],
     ) -> Result<Vec<Entry>, AppendError> {
         let (inner, bodies) = (self.inner.clone(), bodies.to_vec());
-        self.to_the_end(async move { inner.append(expected, at, &bodies).await }).await
+        self.to_the_end(async move { inner.append(expected, at, &bodies).await })
+            .await
     }
 
     async fn keep(&self, run: &RunId, measured: &[Measured]) -> Result<(), JournalError> {
@@ -278,14 +312,20 @@ impl Inner {
         held: &'a mut MutexGuard<'_, Option<SqliteConnection>>,
     ) -> Result<&'a mut SqliteConnection, JournalError> {
         held.as_mut().ok_or_else(|| {
-            let what = format!("the journal {} is closed; nothing was read or written", self.path.display());
+            let what = format!(
+                "the journal {} is closed; nothing was read or written",
+                self.path.display()
+            );
             refusal(what, None)
         })
     }
 
     fn writable(&self) -> Result<(), JournalError> {
         if self.epoch == 0 {
-            let what = format!("the journal {} is open for reading only; nothing was written", self.path.display());
+            let what = format!(
+                "the journal {} is open for reading only; nothing was written",
+                self.path.display()
+            );
             return Err(refusal(what, None));
         }
         if identity(&self.path) != self.file {
@@ -346,19 +386,31 @@ impl Inner {
             entries.push(entry);
         }
         let doubtful = "written to for certain: the last entries may or may not be there";
-        transaction.commit().await.map_err(|error| trouble(&self.path, doubtful, error))?;
+        transaction
+            .commit()
+            .await
+            .map_err(|error| trouble(&self.path, doubtful, error))?;
         Ok(entries)
     }
 
     async fn keep(&self, run: &RunId, measured: &[Measured]) -> Result<(), JournalError> {
-        let failed = |error| trouble(&self.path, "written to, and a run's measurements are not kept", error);
+        let failed = |error| {
+            trouble(
+                &self.path,
+                "written to, and a run's measurements are not kept",
+                error,
+            )
+        };
         let mut held = self.connection.lock().await;
         let connection = self.open_one(&mut held)?;
         self.writable()?;
         let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
         for one in measured {
             let text = serde_json::to_string(one).map_err(|error| {
-                refusal(format!("a measurement of run {run} can't be written; not kept"), Some(error.into()))
+                refusal(
+                    format!("a measurement of run {run} can't be written; not kept"),
+                    Some(error.into()),
+                )
             })?;
             query("INSERT INTO sample (run, n, body) SELECT ?1, coalesce(max(n), 0) + 1, ?2 FROM sample WHERE run = ?1")
                 .bind(run.as_str())
@@ -375,16 +427,29 @@ type Stored = (i64, i64, i64, String, Option<String>, String, Vec<u8>, Vec<u8>);
 
 impl From<Stored> for Row {
     fn from((seq, at_ms, epoch, kind, run, body, prev, hash): Stored) -> Self {
-        Self { seq: seq.cast_unsigned(), at_ms, epoch: epoch.cast_unsigned(), kind, run, body, prev, hash }
+        Self {
+            seq: seq.cast_unsigned(),
+            at_ms,
+            epoch: epoch.cast_unsigned(),
+            kind,
+            run,
+            body,
+            prev,
+            hash,
+        }
     }
 }
 
 fn link_hash(seq: u64, hash: &[u8]) -> Result<Hash, JournalError> {
-    hash.try_into().map_err(|_| chain::broken(seq, "its hash is not 32 bytes long"))
+    hash.try_into()
+        .map_err(|_| chain::broken(seq, "its hash is not 32 bytes long"))
 }
 
 async fn connect(path: &Path, options: &SqliteConnectOptions) -> Result<SqliteConnection, JournalError> {
-    options.connect().await.map_err(|error| trouble(path, "opened", error))
+    options
+        .connect()
+        .await
+        .map_err(|error| trouble(path, "opened", error))
 }
 
 async fn connect_to_look(
@@ -400,15 +465,26 @@ async fn connect_to_look(
 async fn schema_version(path: &Path, connection: &mut SqliteConnection) -> Result<usize, JournalError> {
     let look = async |connection: &mut SqliteConnection| -> Result<(i64, i64, i64), sqlx::Error> {
         Ok((
-            query_scalar("PRAGMA application_id").fetch_one(&mut *connection).await?,
-            query_scalar("PRAGMA user_version").fetch_one(&mut *connection).await?,
-            query_scalar("SELECT count(*) FROM sqlite_master").fetch_one(&mut *connection).await?,
+            query_scalar("PRAGMA application_id")
+                .fetch_one(&mut *connection)
+                .await?,
+            query_scalar("PRAGMA user_version")
+                .fetch_one(&mut *connection)
+                .await?,
+            query_scalar("SELECT count(*) FROM sqlite_master")
+                .fetch_one(&mut *connection)
+                .await?,
         ))
     };
-    match look(connection).await.map_err(|error| trouble(path, "opened", error))? {
+    match look(connection)
+        .await
+        .map_err(|error| trouble(path, "opened", error))?
+    {
         (0, 0, 0) => Ok(0),
         (APPLICATION, version, _) => match usize::try_from(version) {
-            Ok(version) if version > MIGRATIONS.len() => Err(newer(path, "schema", version, MIGRATIONS.len())),
+            Ok(version) if version > MIGRATIONS.len() => {
+                Err(newer(path, "schema", version, MIGRATIONS.len()))
+            }
             Ok(version) if version > 0 => Ok(version),
             _ => Err(no_journal(path)),
         },
@@ -419,7 +495,10 @@ async fn schema_version(path: &Path, connection: &mut SqliteConnection) -> Resul
 /// Sets the connection up for writing and brings the schema up to date.
 async fn prepare(path: &Path, connection: &mut SqliteConnection, version: usize) -> Result<(), JournalError> {
     let failed = |error| trouble(path, "prepared", error);
-    let mode: String = query_scalar("PRAGMA journal_mode = WAL").fetch_one(&mut *connection).await.map_err(failed)?;
+    let mode: String = query_scalar("PRAGMA journal_mode = WAL")
+        .fetch_one(&mut *connection)
+        .await
+        .map_err(failed)?;
     if mode != "wal" {
         let what = format!(
             "the journal {} can't have a write-ahead log here (SQLite says {mode:?}); it was not opened; put \
@@ -428,7 +507,10 @@ async fn prepare(path: &Path, connection: &mut SqliteConnection, version: usize)
         );
         return Err(refusal(what, None));
     }
-    raw_sql("PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF").execute(&mut *connection).await.map_err(failed)?;
+    raw_sql("PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF")
+        .execute(&mut *connection)
+        .await
+        .map_err(failed)?;
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
     for step in &MIGRATIONS[version..] {
         raw_sql(*step).execute(&mut *transaction).await.map_err(failed)?;
@@ -454,12 +536,16 @@ fn name() -> Result<String, getrandom::Error> {
 /// The installation, if this version may read what its journal holds.
 async fn installation(path: &Path, connection: &mut SqliteConnection) -> Result<String, JournalError> {
     let failed = |error| trouble(path, "opened", error);
-    let meta: Vec<(String, String)> =
-        query_as("SELECT key, value FROM meta").fetch_all(connection).await.map_err(failed)?;
+    let meta: Vec<(String, String)> = query_as("SELECT key, value FROM meta")
+        .fetch_all(connection)
+        .await
+        .map_err(failed)?;
     let field = |name: &str| meta.iter().find(|(key, _)| key == name).map(|(_, value)| value);
     let format = field("format").and_then(|text| text.parse::<u32>().ok());
     match (field("installation"), format) {
-        (Some(_), Some(format)) if format > FORMAT => Err(newer(path, "format", format as usize, FORMAT as usize)),
+        (Some(_), Some(format)) if format > FORMAT => {
+            Err(newer(path, "format", format as usize, FORMAT as usize))
+        }
         (Some(installation), Some(_)) => Ok(installation.clone()),
         _ => Err(no_journal(path)),
     }
@@ -470,18 +556,26 @@ async fn begin_epoch(connection: &mut SqliteConnection) -> Result<i64, sqlx::Err
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     let epoch = epoch(&mut transaction).await? + 1;
     for (key, value) in [("epoch", epoch.to_string()), ("format", FORMAT.to_string())] {
-        query("UPDATE meta SET value = ? WHERE key = ?").bind(value).bind(key).execute(&mut *transaction).await?;
+        query("UPDATE meta SET value = ? WHERE key = ?")
+            .bind(value)
+            .bind(key)
+            .execute(&mut *transaction)
+            .await?;
     }
     transaction.commit().await?;
     Ok(epoch)
 }
 
 async fn epoch(connection: &mut SqliteConnection) -> Result<i64, sqlx::Error> {
-    query_scalar("SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'epoch'").fetch_one(connection).await
+    query_scalar("SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'epoch'")
+        .fetch_one(connection)
+        .await
 }
 
 async fn head(connection: &mut SqliteConnection) -> Result<Option<(i64, Vec<u8>)>, sqlx::Error> {
-    query_as("SELECT seq, hash FROM entry ORDER BY seq DESC LIMIT 1").fetch_optional(connection).await
+    query_as("SELECT seq, hash FROM entry ORDER BY seq DESC LIMIT 1")
+        .fetch_optional(connection)
+        .await
 }
 
 /// Follows the whole chain; the last link.
@@ -494,7 +588,11 @@ async fn walk(
     let mut rows =
         query_as::<_, Stored>("SELECT seq, at, epoch, kind, run, body, prev, hash FROM entry ORDER BY seq")
             .fetch(connection);
-    while let Some(row) = rows.try_next().await.map_err(|error| trouble(path, "read to its end", error))? {
+    while let Some(row) = rows
+        .try_next()
+        .await
+        .map_err(|error| trouble(path, "read to its end", error))?
+    {
         link = Row::from(row).follows(link)?;
     }
     Ok(link)
@@ -505,7 +603,9 @@ fn identity(path: &Path) -> Option<(u64, u64)> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::MetadataExt;
-        std::fs::metadata(path).ok().map(|about| (about.dev(), about.ino()))
+        std::fs::metadata(path)
+            .ok()
+            .map(|about| (about.dev(), about.ino()))
     }
     #[cfg(not(unix))]
     {
@@ -538,18 +638,25 @@ fn newer(path: &Path, what: &str, theirs: usize, ours: usize) -> JournalError {
 
 /// What SQLite's error means (<https://www.sqlite.org/rescode.html>), in a sentence.
 fn trouble(path: &Path, doing: &str, error: sqlx::Error) -> JournalError {
-    let code = error.as_database_error().and_then(|error| error.code()?.parse::<u32>().ok());
+    let code = error
+        .as_database_error()
+        .and_then(|error| error.code()?.parse::<u32>().ok());
     let why = match code.map(|code| code & 0xFF) {
         Some(26) => return refusal(no_journal(path).what, Some(error.into())),
         Some(13) => "the disk is full; make room".to_owned(),
         Some(8) => "the file or its folder is read-only; make both writable for this user".to_owned(),
-        Some(3 | 14) => "the file or its folder can't be opened; check the path and its permissions".to_owned(),
+        Some(3 | 14) => {
+            "the file or its folder can't be opened; check the path and its permissions".to_owned()
+        }
         Some(10) => "the disk answers with an I/O error; look at the kernel's log and at the disk".to_owned(),
         Some(11) => "the file is damaged; restore it from a backup".to_owned(),
         Some(5 | 6) => "another process holds it; find out which (`fuser`) and stop it".to_owned(),
         _ => format!("SQLite says: {error}"),
     };
-    refusal(format!("the journal {} could not be {doing}: {why}", path.display()), Some(error.into()))
+    refusal(
+        format!("the journal {} could not be {doing}: {why}", path.display()),
+        Some(error.into()),
+    )
 }
 
 #[cfg(test)]
@@ -557,6 +664,9 @@ impl SqliteJournal {
     /// Does to the file what no code of ours would.
     pub(super) async fn tamper(&self, sql: &'static str) -> Result<(), sqlx::Error> {
         let mut held = self.inner.connection.lock().await;
-        raw_sql(sql).execute(held.as_mut().expect("open")).await.map(|_| ())
+        raw_sql(sql)
+            .execute(held.as_mut().expect("open"))
+            .await
+            .map(|_| ())
     }
 }

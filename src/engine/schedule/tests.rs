@@ -1,7 +1,8 @@
 use super::cadence::{chance, due_on, hash, share};
 use super::windows::date_in;
 use super::*;
-use crate::model::policy::{Cadence, Freeze, Limits, MinGap, Schedule, Window};
+use crate::model::experiment::{Baseline, Blindness, Hypothesis, Recovery, Share};
+use crate::model::policy::*;
 use chrono::{DateTime, Datelike, NaiveDate, NaiveTime, TimeDelta, Timelike, Utc, Weekday};
 use chrono_tz::Tz;
 use std::collections::BTreeSet;
@@ -377,7 +378,7 @@ fn a_draw_lands_at_its_share_of_the_window_less_the_longest_run() {
         |hours: f64| utc("2026-03-30T07:00:00Z") + TimeDelta::milliseconds((hours * 3_600_000.0) as i64);
     assert_eq!(ask(TimeDelta::zero()), [hours(8.0 * 0.838_726_050_435_049)]);
     assert_eq!(ask(TimeDelta::hours(2)), [hours(6.0 * 0.838_726_050_435_049)]);
-    assert_eq!(ask(TimeDelta::hours(8)), []);
+    assert!(ask(TimeDelta::hours(8)).is_empty());
 }
 
 #[test]
@@ -393,21 +394,9 @@ fn a_fixed_distance_starts_at_the_opening_and_leaves_room_for_the_run() {
         cadence: Cadence::Every(Duration::ZERO),
         ..office()
     };
-    assert_eq!(
-        due_on("s", &never, TimeDelta::zero(), "/a", &limits(), day("2026-03-30")),
-        []
-    );
-    assert_eq!(
-        due_on(
-            "s",
-            &office(),
-            TimeDelta::zero(),
-            "/a",
-            &limits(),
-            day("2026-03-30")
-        ),
-        []
-    );
+    assert!(due_on("s", &never, TimeDelta::zero(), "/a", &limits(), day("2026-03-30")).is_empty());
+    let asked = due_on("s", &office(), TimeDelta::zero(), "/a", &limits(), day("2026-03-30"));
+    assert!(asked.is_empty());
 }
 
 #[test]
@@ -551,6 +540,88 @@ fn work_days_are_weekdays_without_holidays_and_freezes() {
     }
     schedule.windows[0].days.push(Weekday::Sat);
     assert!(works(&schedule, "2026-06-06"));
+}
+
+fn policy(cadence: Cadence) -> Policy {
+    Policy {
+        name: "p".into(),
+        team: "t".into(),
+        labels: Default::default(),
+        mode: Mode::Rehearse,
+        cluster: "c".into(),
+        scope: Scope {
+            selector: None,
+            ids: vec![],
+            except: vec![],
+            min_age: Duration::ZERO,
+            healthy_only: true,
+            allow_no_health_check: false,
+            one_per: Fairness::App,
+        },
+        fault: FaultSpec::KillTasks {
+            count: Count::Exactly(3),
+            at_once: 2,
+            gap: Duration::from_secs(60),
+        },
+        schedule: Schedule { cadence, ..office() },
+        blast_radius: BlastRadius {
+            max_tasks: 3,
+            max_percent: 50,
+            min_healthy: 1,
+            max_apps: 1,
+        },
+        rate_limit: RateLimit {
+            kills: 1,
+            per: Duration::from_secs(3600),
+            burst: 1,
+        },
+        hypothesis: Hypothesis {
+            interval: Duration::from_secs(1),
+            timeout: Duration::from_millis(500),
+            alpha: Share(10_000),
+            baseline: Baseline {
+                at_least: Duration::from_secs(60),
+                at_most: Duration::from_secs(600),
+            },
+            recovery: Recovery {
+                within: Duration::from_secs(1500),
+                hold: Duration::from_secs(10),
+            },
+            blind: Blindness {
+                hold_fire_after: 1,
+                abort_after: 3,
+            },
+            budget: None,
+            probes: vec![],
+        },
+        approval: ApprovalRule {
+            mode: ApprovalMode::Required,
+            users: BTreeSet::new(),
+            groups: BTreeSet::new(),
+            quorum: 1,
+            expires: Duration::from_secs(60),
+        },
+        notify: NotifyRule::default(),
+        digest: "d".into(),
+    }
+}
+
+#[test]
+fn a_policy_is_due_within_the_bounds_and_leaves_its_longest_run_before_the_closing() {
+    // Two steps of 25 minutes and a baseline of ten: one hour before 17:00 Berlin is 14:00 UTC.
+    let policy = policy(Cadence::Every(Duration::from_secs(3600)));
+    let ask = |from: &str, to: &str| due("s", &policy, "/a", &limits(), utc(from), utc(to));
+    let day = ask("2026-06-01T00:00:00Z", "2026-06-02T00:00:00Z");
+    assert_eq!(
+        (day.len(), day[0], day[6]),
+        (7, utc("2026-06-01T07:00:00Z"), utc("2026-06-01T13:00:00Z"))
+    );
+    assert_eq!(ask("2026-06-01T08:00:00Z", "2026-06-01T10:00:00Z"), day[1..3]);
+    assert_eq!(next_due("s", &policy, "/a", &limits(), day[0]), Some(day[1]));
+    assert_eq!(
+        next_due("s", &policy, "/a", &limits(), day[6]),
+        Some(utc("2026-06-02T07:00:00Z"))
+    );
 }
 
 #[test]

@@ -395,7 +395,14 @@ fn a_fixed_distance_starts_at_the_opening_and_leaves_room_for_the_run() {
         ..office()
     };
     assert!(due_on("s", &never, TimeDelta::zero(), "/a", &limits(), day("2026-03-30")).is_empty());
-    let asked = due_on("s", &office(), TimeDelta::zero(), "/a", &limits(), day("2026-03-30"));
+    let asked = due_on(
+        "s",
+        &office(),
+        TimeDelta::zero(),
+        "/a",
+        &limits(),
+        day("2026-03-30"),
+    );
     assert!(asked.is_empty());
 }
 

@@ -1,0 +1,639 @@
+use super::cadence::{chance, due_on, hash, share};
+use super::windows::date_in;
+use super::*;
+use crate::model::experiment::{Baseline, Blindness, Hypothesis, Recovery, Share};
+use crate::model::policy::*;
+use chrono::{DateTime, Datelike, NaiveDate, NaiveTime, TimeDelta, Timelike, Utc, Weekday};
+use chrono_tz::Tz;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+const EVERY_DAY: [Weekday; 7] = [
+    Weekday::Mon,
+    Weekday::Tue,
+    Weekday::Wed,
+    Weekday::Thu,
+    Weekday::Fri,
+    Weekday::Sat,
+    Weekday::Sun,
+];
+
+fn day(text: &str) -> NaiveDate {
+    text.parse().unwrap()
+}
+
+fn utc(text: &str) -> DateTime<Utc> {
+    text.parse().unwrap()
+}
+
+fn clock(text: &str) -> NaiveTime {
+    NaiveTime::parse_from_str(text, "%H:%M").unwrap()
+}
+
+fn window(from: &str, to: &str) -> Window {
+    Window {
+        days: EVERY_DAY.into(),
+        from: clock(from),
+        to: clock(to),
+    }
+}
+
+fn schedule(zone: Tz, windows: Vec<Window>) -> Schedule {
+    let cadence = Cadence::OnDemand;
+    Schedule {
+        windows,
+        timezone: zone,
+        holidays: BTreeSet::new(),
+        cadence,
+        min_gap: MinGap::Workdays(1),
+    }
+}
+
+fn office() -> Schedule {
+    let days = EVERY_DAY[..5].to_vec();
+    schedule(
+        Tz::Europe__Berlin,
+        vec![Window {
+            days,
+            from: clock("09:00"),
+            to: clock("17:00"),
+        }],
+    )
+}
+
+fn limits() -> Limits {
+    Limits {
+        tasks_down: 1,
+        kills_per_hour: 1,
+        kills_per_workday: 1,
+        forbidden_apps: vec![],
+        freezes: vec![],
+        timezone: Tz::Europe__Berlin,
+        holidays: BTreeSet::new(),
+    }
+}
+
+#[test]
+fn civil_windows_become_real_time_on_the_days_the_clocks_change() {
+    #[track_caller]
+    fn check(zone: Tz, date: &str, from: &str, to: &str, expected: &[(&str, &str)]) {
+        let spans = windows_of(&schedule(zone, vec![window(from, to)]), day(date));
+        let expected: Vec<_> = expected.iter().map(|(a, b)| (utc(a), utc(b))).collect();
+        assert_eq!(spans, expected, "{zone} {date} {from}-{to}");
+    }
+    let berlin = Tz::Europe__Berlin;
+    // Five hours in spring, seven in autumn.
+    check(
+        berlin,
+        "2026-03-29",
+        "00:00",
+        "06:00",
+        &[("2026-03-28T23:00:00Z", "2026-03-29T04:00:00Z")],
+    );
+    check(
+        berlin,
+        "2026-10-25",
+        "00:00",
+        "06:00",
+        &[("2026-10-24T22:00:00Z", "2026-10-25T05:00:00Z")],
+    );
+    // Missing times are the first instant after the gap.
+    check(
+        berlin,
+        "2026-03-29",
+        "02:30",
+        "04:00",
+        &[("2026-03-29T01:00:00Z", "2026-03-29T02:00:00Z")],
+    );
+    check(
+        berlin,
+        "2026-03-29",
+        "01:00",
+        "02:30",
+        &[("2026-03-29T00:00:00Z", "2026-03-29T01:00:00Z")],
+    );
+    check(berlin, "2026-03-29", "02:10", "02:50", &[]);
+    // What closes twice closes the first time; what opens twice opens the last time before that.
+    check(
+        berlin,
+        "2026-10-25",
+        "01:00",
+        "02:30",
+        &[("2026-10-24T23:00:00Z", "2026-10-25T00:30:00Z")],
+    );
+    check(
+        berlin,
+        "2026-10-25",
+        "02:30",
+        "04:00",
+        &[("2026-10-25T01:30:00Z", "2026-10-25T03:00:00Z")],
+    );
+    check(
+        berlin,
+        "2026-10-25",
+        "02:10",
+        "02:50",
+        &[("2026-10-25T00:10:00Z", "2026-10-25T00:50:00Z")],
+    );
+    let york = Tz::America__New_York;
+    check(
+        york,
+        "2026-03-08",
+        "02:30",
+        "05:00",
+        &[("2026-03-08T07:00:00Z", "2026-03-08T09:00:00Z")],
+    );
+    check(
+        york,
+        "2026-11-01",
+        "00:00",
+        "01:30",
+        &[("2026-11-01T04:00:00Z", "2026-11-01T05:30:00Z")],
+    );
+    let howe = Tz::Australia__Lord_Howe;
+    check(
+        howe,
+        "2026-04-05",
+        "01:00",
+        "01:45",
+        &[("2026-04-04T14:00:00Z", "2026-04-04T14:45:00Z")],
+    );
+    check(
+        howe,
+        "2026-04-05",
+        "01:45",
+        "03:00",
+        &[("2026-04-04T15:15:00Z", "2026-04-04T16:30:00Z")],
+    );
+    let casa = Tz::Africa__Casablanca;
+    check(
+        casa,
+        "2026-02-15",
+        "01:00",
+        "02:30",
+        &[("2026-02-15T00:00:00Z", "2026-02-15T01:30:00Z")],
+    );
+    check(Tz::Pacific__Apia, "2011-12-30", "09:00", "17:00", &[]);
+    check(
+        Tz::Pacific__Apia,
+        "2011-12-31",
+        "09:00",
+        "17:00",
+        &[("2011-12-30T19:00:00Z", "2011-12-31T03:00:00Z")],
+    );
+    check(
+        Tz::Asia__Kathmandu,
+        "2026-06-01",
+        "09:00",
+        "10:00",
+        &[("2026-06-01T03:15:00Z", "2026-06-01T04:15:00Z")],
+    );
+    check(
+        Tz::Pacific__Chatham,
+        "2026-06-01",
+        "09:00",
+        "10:00",
+        &[("2026-05-31T20:15:00Z", "2026-05-31T21:15:00Z")],
+    );
+    // A window that ends before it begins never opens.
+    check(berlin, "2026-06-01", "17:00", "09:00", &[]);
+    check(berlin, "2026-06-01", "09:00", "09:00", &[]);
+}
+
+#[test]
+fn windows_agree_with_a_look_at_every_minute() {
+    for (zone, first) in [
+        (Tz::Europe__Berlin, "2026-03-27"),
+        (Tz::Europe__Berlin, "2026-10-23"),
+        (Tz::America__New_York, "2026-03-06"),
+        (Tz::America__New_York, "2026-10-30"),
+        (Tz::Australia__Lord_Howe, "2026-04-03"),
+        (Tz::Australia__Lord_Howe, "2026-10-02"),
+        (Tz::Africa__Casablanca, "2026-02-13"),
+        (Tz::Africa__Casablanca, "2026-03-20"),
+        (Tz::Pacific__Apia, "2011-12-28"),
+        (Tz::Asia__Kathmandu, "2026-06-01"),
+        (Tz::Pacific__Chatham, "2026-04-03"),
+        (Tz::America__Havana, "2026-10-30"),
+        (Tz::America__Havana, "2026-03-06"),
+    ] {
+        for date in day(first).iter_days().take(5) {
+            let noon = date.and_hms_opt(12, 0, 0).unwrap().and_utc();
+            let minutes: Vec<_> = (-2880..2880)
+                .map(|minute| noon + TimeDelta::minutes(minute))
+                .map(|at| (at, at.with_timezone(&zone).naive_local()))
+                .filter(|(_, civil)| civil.date() == date)
+                .collect();
+            for (from, to) in [
+                ("00:00", "06:00"),
+                ("01:00", "02:30"),
+                ("02:30", "03:15"),
+                ("01:45", "02:15"),
+                ("02:10", "02:50"),
+                ("00:30", "01:30"),
+                ("09:00", "17:00"),
+            ] {
+                let (open, shut) = (date.and_time(clock(from)), date.and_time(clock(to)));
+                let end = minutes
+                    .iter()
+                    .position(|(_, civil)| *civil >= shut)
+                    .unwrap_or(minutes.len());
+                let begins = |index: usize| {
+                    let after = |index: usize| minutes[index].1 >= open;
+                    minutes[index].1 == open || (after(index) && (index == 0 || !after(index - 1)))
+                };
+                let start = (0..end).rev().find(|index| begins(*index));
+                let spans = windows_of(&schedule(zone, vec![window(from, to)]), date);
+                for (index, (at, civil)) in minutes.iter().enumerate() {
+                    let expected = start.is_some_and(|start| start <= index && index < end);
+                    let inside = spans.iter().any(|(start, end)| start <= at && at < end);
+                    assert_eq!(inside, expected, "{zone} {from}-{to}: {civil} {at}");
+                    assert!(!inside || (open <= *civil && *civil < shut));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn overlapping_and_touching_windows_are_one() {
+    let windows = vec![
+        window("11:00", "13:00"),
+        window("09:00", "12:00"),
+        window("13:00", "14:00"),
+    ];
+    let spans = windows_of(&schedule(Tz::UTC, windows), day("2026-06-01"));
+    assert_eq!(
+        spans,
+        [(utc("2026-06-01T09:00:00Z"), utc("2026-06-01T14:00:00Z"))]
+    );
+}
+
+#[test]
+fn open_says_until_when_and_closed_says_why_and_until_when() {
+    let mut limits = limits();
+    limits.freezes = vec![Freeze {
+        from: day("2026-12-18"),
+        to: day("2027-01-07"),
+        why: "year end".to_owned(),
+    }];
+    limits.holidays = [day("2026-06-04")].into();
+    let mut schedule = office();
+    schedule.holidays = [day("2026-06-03")].into();
+    let ask = |at: &str| open_until(&schedule, &limits, utc(at));
+    assert_eq!(ask("2026-06-01T07:00:00Z"), Ok(utc("2026-06-01T15:00:00Z")));
+    assert_eq!(ask("2026-06-01T14:59:59.999Z"), Ok(utc("2026-06-01T15:00:00Z")));
+    let closed = |at: &str, next: &str, words: &[&str]| {
+        let closed = ask(at).unwrap_err();
+        assert_eq!(closed.next_opening, Some(utc(next)), "{closed:?}");
+        assert!(words.iter().all(|word| closed.why.contains(word)), "{closed:?}");
+    };
+    closed(
+        "2026-06-01T06:59:59Z",
+        "2026-06-01T07:00:00Z",
+        &["08:59 CEST", "09:00 CEST", "no window"],
+    );
+    closed(
+        "2026-06-01T15:00:00Z",
+        "2026-06-02T07:00:00Z",
+        &["Mon 2026-06-01 17:00"],
+    );
+    closed(
+        "2026-06-03T10:00:00Z",
+        "2026-06-05T07:00:00Z",
+        &["holiday of the policy"],
+    );
+    closed(
+        "2026-06-04T10:00:00Z",
+        "2026-06-05T07:00:00Z",
+        &["holiday for every policy"],
+    );
+    closed("2026-06-05T20:00:00Z", "2026-06-08T07:00:00Z", &["no window"]);
+    closed(
+        "2026-12-18T10:00:00Z",
+        "2027-01-08T08:00:00Z",
+        &["frozen", "year end", "CET"],
+    );
+    let never = open_until(
+        &self::schedule(Tz::UTC, vec![]),
+        &limits,
+        utc("2026-06-01T07:00:00Z"),
+    )
+    .unwrap_err();
+    assert_eq!(never.next_opening, None);
+    assert!(never.why.contains("never runs"));
+}
+
+#[test]
+fn a_freeze_is_in_its_own_zone() {
+    let mut limits = limits();
+    limits.freezes = vec![Freeze {
+        from: day("2026-06-02"),
+        to: day("2026-06-02"),
+        why: "x".to_owned(),
+    }];
+    // Berlin's second of June is 18:00 on the first to 18:00 on the second in New York.
+    let schedule = schedule(Tz::America__New_York, vec![window("10:00", "20:00")]);
+    let spans = |date: &str| open_windows(&schedule, &limits, day(date));
+    assert_eq!(
+        spans("2026-06-01"),
+        [(utc("2026-06-01T14:00:00Z"), utc("2026-06-01T22:00:00Z"))]
+    );
+    assert_eq!(
+        spans("2026-06-02"),
+        [(utc("2026-06-02T22:00:00Z"), utc("2026-06-03T00:00:00Z"))]
+    );
+    assert!(
+        open_until(&schedule, &limits, utc("2026-06-01T23:00:00Z"))
+            .unwrap_err()
+            .why
+            .contains("frozen")
+    );
+}
+
+#[test]
+fn the_published_vectors_hold() {
+    let date = day("2026-03-30");
+    assert!((share(&hash("seed-42", "/shop/cart", date, "fire")) - 0.535_320_689_467_681).abs() < 1e-15);
+    assert!((share(&hash("seed-42", "/shop/cart", date, "when")) - 0.838_726_050_435_049).abs() < 1e-15);
+}
+
+#[test]
+fn a_draw_lands_at_its_share_of_the_window_less_the_longest_run() {
+    let schedule = Schedule {
+        cadence: Cadence::MeanTimeBetween { workdays: 1 },
+        ..office()
+    };
+    let ask = |longest| {
+        due_on(
+            "seed-42",
+            &schedule,
+            longest,
+            "/shop/cart",
+            &limits(),
+            day("2026-03-30"),
+        )
+    };
+    let hours =
+        |hours: f64| utc("2026-03-30T07:00:00Z") + TimeDelta::milliseconds((hours * 3_600_000.0) as i64);
+    assert_eq!(ask(TimeDelta::zero()), [hours(8.0 * 0.838_726_050_435_049)]);
+    assert_eq!(ask(TimeDelta::hours(2)), [hours(6.0 * 0.838_726_050_435_049)]);
+    assert!(ask(TimeDelta::hours(8)).is_empty());
+}
+
+#[test]
+fn a_fixed_distance_starts_at_the_opening_and_leaves_room_for_the_run() {
+    let schedule = Schedule {
+        cadence: Cadence::Every(Duration::from_secs(3 * 3600)),
+        ..office()
+    };
+    let ask = |longest| due_on("s", &schedule, longest, "/a", &limits(), day("2026-03-30")).len();
+    assert_eq!(ask(TimeDelta::zero()), 3);
+    assert_eq!(ask(TimeDelta::hours(2)), 2);
+    let never = Schedule {
+        cadence: Cadence::Every(Duration::ZERO),
+        ..office()
+    };
+    assert!(due_on("s", &never, TimeDelta::zero(), "/a", &limits(), day("2026-03-30")).is_empty());
+    let asked = due_on(
+        "s",
+        &office(),
+        TimeDelta::zero(),
+        "/a",
+        &limits(),
+        day("2026-03-30"),
+    );
+    assert!(asked.is_empty());
+}
+
+#[test]
+fn the_realised_mean_is_the_mean_that_was_asked_for() {
+    #[track_caller]
+    fn check(mean: u32, gap: u32) {
+        let min_gap = MinGap::Workdays(gap);
+        let schedule = Schedule {
+            cadence: Cadence::MeanTimeBetween { workdays: mean },
+            min_gap,
+            ..office()
+        };
+        let (mut since, mut kills, mut days) = (gap, 0_u32, 0_u32);
+        for date in day("2026-01-01").iter_days().take(28_000) {
+            if !is_work_day(&schedule, &limits(), date) {
+                continue;
+            }
+            (since, days) = (since + 1, days + 1);
+            let fires = !due_on("seed", &schedule, TimeDelta::zero(), "/a", &limits(), date).is_empty();
+            if fires && since >= gap {
+                (since, kills) = (0, kills + 1);
+            }
+        }
+        // 20,000 work days: five standard errors of the mean of a shifted geometric distribution.
+        let p = chance(mean, min_gap);
+        let error = ((1.0 - p) / (p * p) / f64::from(kills)).sqrt();
+        let realised = f64::from(days) / f64::from(kills);
+        assert!(
+            (realised - f64::from(mean)).abs() < 5.0 * error + 0.01,
+            "{mean} {gap}: {realised} ± {error}"
+        );
+    }
+    check(5, 1);
+    check(5, 3);
+    check(10, 5);
+    check(1, 1);
+}
+
+#[test]
+fn the_chance_is_the_corrected_one() {
+    assert_eq!(chance(5, MinGap::None), 0.2);
+    assert_eq!(chance(5, MinGap::Workdays(3)), 1.0 / 3.0);
+    assert_eq!(chance(5, MinGap::Elapsed(Duration::from_secs(86_401))), 0.25);
+    assert_eq!(chance(2, MinGap::Workdays(9)), 1.0);
+    assert_eq!(chance(0, MinGap::None), 0.0);
+}
+
+#[test]
+fn the_gap_counts_work_days_or_elapsed_time() {
+    #[track_caller]
+    fn check(gap: MinGap, last: &str, over: &str) {
+        let schedule = Schedule {
+            min_gap: gap,
+            ..office()
+        };
+        let limits = Limits {
+            holidays: [day("2026-06-08")].into(),
+            ..limits()
+        };
+        let ask = |now| gap_allows(&schedule, &limits, Some(utc(last)), now);
+        assert_eq!(ask(utc(over)), Ok(()));
+        let early = ask(utc(over) - TimeDelta::milliseconds(1)).unwrap_err();
+        assert_eq!(early.until, Some(utc(over)), "{early:?}");
+        assert!(
+            ask(utc(last) - TimeDelta::days(3)).is_err(),
+            "a clock that went back"
+        );
+    }
+    // Friday; the Monday after is a holiday.
+    check(
+        MinGap::Workdays(1),
+        "2026-06-05T10:00:00Z",
+        "2026-06-08T22:00:00Z",
+    );
+    check(
+        MinGap::Workdays(2),
+        "2026-06-05T10:00:00Z",
+        "2026-06-09T22:00:00Z",
+    );
+    check(
+        MinGap::Workdays(1),
+        "2026-06-03T21:59:00Z",
+        "2026-06-03T22:00:00Z",
+    );
+    check(
+        MinGap::Elapsed(Duration::from_secs(7200)),
+        "2026-06-05T10:00:00Z",
+        "2026-06-05T12:00:00Z",
+    );
+    let none = Schedule {
+        min_gap: MinGap::None,
+        ..office()
+    };
+    assert_eq!(
+        gap_allows(
+            &none,
+            &limits(),
+            Some(utc("2026-06-05T10:00:00Z")),
+            utc("2026-06-05T10:00:00Z")
+        ),
+        Ok(())
+    );
+    assert_eq!(
+        gap_allows(&office(), &limits(), None, utc("2026-06-05T10:00:00Z")),
+        Ok(())
+    );
+}
+
+#[test]
+fn the_pick_does_not_change_when_other_tasks_come_and_go() {
+    let rank = |task: &str| pick_rank("s", "/a", day("2026-06-05"), task);
+    let least = |tasks: &[&'static str]| *tasks.iter().min_by_key(|task| rank(task)).unwrap();
+    let all = ["t1", "t2", "t3", "t4", "t5"];
+    let victim = least(&all);
+    for gone in all.iter().filter(|task| **task != victim) {
+        assert_eq!(
+            least(
+                &all.iter()
+                    .copied()
+                    .filter(|task| task != gone)
+                    .collect::<Vec<_>>()
+            ),
+            victim
+        );
+    }
+    assert_ne!(rank("t1"), pick_rank("s", "/a", day("2026-06-06"), "t1"));
+}
+
+#[test]
+fn work_days_are_weekdays_without_holidays_and_freezes() {
+    let mut schedule = office();
+    schedule.holidays = [day("2026-06-03")].into();
+    let limits = Limits {
+        holidays: [day("2026-06-04")].into(),
+        ..limits()
+    };
+    let works = |schedule: &Schedule, date| is_work_day(schedule, &limits, day(date));
+    assert!(works(&schedule, "2026-06-05"));
+    for not in ["2026-06-03", "2026-06-04", "2026-06-06", "2026-06-07"] {
+        assert!(!works(&schedule, not), "{not}");
+    }
+    schedule.windows[0].days.push(Weekday::Sat);
+    assert!(works(&schedule, "2026-06-06"));
+}
+
+fn policy(cadence: Cadence) -> Policy {
+    Policy {
+        name: "p".into(),
+        team: "t".into(),
+        labels: Default::default(),
+        mode: Mode::Rehearse,
+        cluster: "c".into(),
+        scope: Scope {
+            selector: None,
+            ids: vec![],
+            except: vec![],
+            min_age: Duration::ZERO,
+            healthy_only: true,
+            allow_no_health_check: false,
+            one_per: Fairness::App,
+        },
+        fault: FaultSpec::KillTasks {
+            count: Count::Exactly(3),
+            at_once: 2,
+            gap: Duration::from_secs(60),
+        },
+        schedule: Schedule { cadence, ..office() },
+        blast_radius: BlastRadius {
+            max_tasks: 3,
+            max_percent: 50,
+            min_healthy: 1,
+            max_apps: 1,
+        },
+        rate_limit: RateLimit {
+            kills: 1,
+            per: Duration::from_secs(3600),
+            burst: 1,
+        },
+        hypothesis: Hypothesis {
+            interval: Duration::from_secs(1),
+            timeout: Duration::from_millis(500),
+            alpha: Share(10_000),
+            baseline: Baseline {
+                at_least: Duration::from_secs(60),
+                at_most: Duration::from_secs(600),
+            },
+            recovery: Recovery {
+                within: Duration::from_secs(1500),
+                hold: Duration::from_secs(10),
+            },
+            blind: Blindness {
+                hold_fire_after: 1,
+                abort_after: 3,
+            },
+            budget: None,
+            probes: vec![],
+        },
+        approval: ApprovalRule {
+            mode: ApprovalMode::Required,
+            users: BTreeSet::new(),
+            groups: BTreeSet::new(),
+            quorum: 1,
+            expires: Duration::from_secs(60),
+        },
+        notify: NotifyRule::default(),
+        digest: "d".into(),
+    }
+}
+
+#[test]
+fn a_policy_is_due_within_the_bounds_and_leaves_its_longest_run_before_the_closing() {
+    // Two steps of 25 minutes and a baseline of ten: one hour before 17:00 Berlin is 14:00 UTC.
+    let policy = policy(Cadence::Every(Duration::from_secs(3600)));
+    let ask = |from: &str, to: &str| due("s", &policy, "/a", &limits(), utc(from), utc(to));
+    let day = ask("2026-06-01T00:00:00Z", "2026-06-02T00:00:00Z");
+    assert_eq!(
+        (day.len(), day[0], day[6]),
+        (7, utc("2026-06-01T07:00:00Z"), utc("2026-06-01T13:00:00Z"))
+    );
+    assert_eq!(ask("2026-06-01T08:00:00Z", "2026-06-01T10:00:00Z"), day[1..3]);
+    assert_eq!(next_due("s", &policy, "/a", &limits(), day[0]), Some(day[1]));
+    assert_eq!(
+        next_due("s", &policy, "/a", &limits(), day[6]),
+        Some(utc("2026-06-02T07:00:00Z"))
+    );
+}
+
+#[test]
+fn dates_are_of_the_zone() {
+    let at = utc("2026-06-05T22:30:00Z");
+    assert_eq!(date_in(Tz::Europe__Berlin, at), day("2026-06-06"));
+    assert_eq!((at.hour(), at.day()), (22, 5));
+}

@@ -7,6 +7,9 @@
 
 mod steady_state;
 
+pub use steady_state::clean_requests;
+pub(crate) use steady_state::web_address;
+
 use super::problem::{Scribe, Span, nearest};
 use super::raw::{self, PolicyFile};
 use super::read::{At, Text, brief};

@@ -223,3 +223,6 @@ impl Settings {
         (scribe, settings)
     }
 }
+
+#[cfg(test)]
+mod tests;

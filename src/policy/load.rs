@@ -301,3 +301,6 @@ pub fn check(paths: &[PathBuf]) -> Problems {
     }
     problems
 }
+
+#[cfg(test)]
+mod tests;

@@ -200,6 +200,22 @@ impl Scribe {
         }
     }
 
+    /// Writes down a problem with a key. In a file that may hold secrets nothing after it is shown.
+    pub fn error_key(&mut self, at: Span, what: impl Into<String>, help: impl Into<String>) {
+        self.error(at, what, help);
+        if let Some(line) = self
+            .problems
+            .last_mut()
+            .filter(|_| self.guarded)
+            .and_then(|p| p.excerpt.as_mut())
+        {
+            let end = at.column - 1 + at.width;
+            if line.chars().count() > end {
+                *line = format!("{}: …", line.chars().take(end).collect::<String>());
+            }
+        }
+    }
+
     /// Whether the file may hold secrets.
     pub fn is_guarded(&self) -> bool {
         self.guarded

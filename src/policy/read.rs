@@ -169,7 +169,7 @@ impl<'n> Fields<'n> {
                 continue;
             }
             if let Some((_, why)) = later.iter().find(|(name, _)| *name == key.text) {
-                scribe.error(
+                scribe.error_key(
                     key.at,
                     format!("`{}` is not available: {why}", key.text),
                     "remove it; it is refused rather than ignored",
@@ -189,7 +189,7 @@ impl<'n> Fields<'n> {
                 None if known.is_empty() => "remove it: nothing may be written here".to_owned(),
                 None => format!("known here: {}", known.join(", ")),
             };
-            scribe.error(key.at, format!("unknown field `{}`", key.text), help);
+            scribe.error_key(key.at, format!("unknown field `{}`", key.text), help);
         }
         Some(Self { node, place })
     }

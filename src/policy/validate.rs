@@ -153,6 +153,8 @@ pub(crate) fn number(
             format!("`{key}` is {}; it may be {low} to {high}", number.value),
             help,
         );
+        // What is compared with it must not be blamed as well.
+        return default;
     }
     number.value
 }
@@ -1037,3 +1039,6 @@ pub fn owners(lines: &[At<raw::OwnerLine>], scribe: &mut Scribe) -> Option<Vec<O
     }
     scribe.is_clean().then_some(owners)
 }
+
+#[cfg(test)]
+mod tests;

@@ -82,3 +82,48 @@ fn watcher(folder: &Folder, wake: mpsc::Sender<()>) -> notify::Result<impl Watch
     watcher.watch(folder.path(), RecursiveMode::NonRecursive)?;
     Ok(watcher)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::policy::PolicyState;
+
+    const GOOD: &str = include_str!("../../policies/examples/2-approved-kill.yaml");
+
+    /// Waits until the set looks as wanted; gives up after ten seconds.
+    async fn until(receiver: &mut watch::Receiver<Arc<PolicySet>>, wanted: fn(&PolicySet) -> bool) {
+        let seen = tokio::time::timeout(Duration::from_secs(10), receiver.wait_for(|set| wanted(set))).await;
+        assert!(matches!(seen, Ok(Ok(_))), "never came");
+    }
+
+    #[tokio::test]
+    async fn a_changed_folder_is_read_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("a.yaml");
+        let (sender, mut receiver) = watch::channel(Arc::default());
+        let task = tokio::spawn(keep_reading(
+            Folder::new(dir.path()),
+            Duration::from_millis(300),
+            sender,
+        ));
+        std::fs::write(&file, GOOD).unwrap();
+        until(&mut receiver, |set| {
+            set.policies.values().any(|p| matches!(p, PolicyState::Active(_)))
+        })
+        .await;
+        std::fs::write(&file, "{{{").unwrap();
+        until(&mut receiver, |set| {
+            set.policies
+                .values()
+                .any(|p| matches!(p, PolicyState::Suspended { .. }))
+        })
+        .await;
+        std::fs::remove_file(&file).unwrap();
+        until(&mut receiver, |set| set.policies.is_empty()).await;
+        drop(receiver);
+        tokio::time::timeout(Duration::from_secs(10), task)
+            .await
+            .expect("ends when nobody listens")
+            .unwrap();
+    }
+}

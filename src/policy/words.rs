@@ -2,7 +2,8 @@
 
 use super::read::brief;
 use crate::model::policy::{
-    ApprovalMode, ApprovalRule, BlastRadius, Cadence, FaultSpec, MinGap, Mode, Policy, Schedule, Window,
+    ApprovalMode, ApprovalRule, BlastRadius, Cadence, Count, FaultSpec, MinGap, Mode, Policy, Schedule,
+    Window,
 };
 
 /// What a policy allows, for a person who decides whether that is what was meant.
@@ -13,10 +14,10 @@ pub fn allows(policy: &Policy) -> String {
         Mode::Rehearse => "Rehearses, without killing, to kill",
         Mode::Enforce => "Kills",
     };
-    let steps = if *at_once == 1 {
-        "one at a time".to_owned()
-    } else {
-        format!("up to {at_once} at a time")
+    let steps = match (count, at_once) {
+        (Count::Exactly(1), _) => String::new(),
+        (_, 1) => format!(" one at a time at least {} apart,", brief(*gap)),
+        (_, n) => format!(" up to {n} at a time at least {} apart,", brief(*gap)),
     };
     let BlastRadius {
         max_tasks,
@@ -25,22 +26,31 @@ pub fn allows(policy: &Policy) -> String {
         max_apps,
     } = &policy.blast_radius;
     let rate = &policy.rate_limit;
-    let apps = if *max_apps == 1 {
-        "one app".to_owned()
-    } else {
-        format!("{max_apps} apps")
+    let plural = |n: u32, noun: &str| {
+        if n == 1 {
+            format!("1 {noun}")
+        } else {
+            format!("{n} {noun}s")
+        }
     };
-    format!(
-        "{verb} {count} of {} on {}, {steps} at least {} apart, {}; {}.\nNever more than {max_tasks} down or {max_percent} % of an app, \
-         never fewer than {min_healthy} healthy, {apps} at once, at most {} kills in {}; {}.",
+    let what = format!(
+        "{verb} {count} of {} on {},{steps} {}",
         target(policy),
         policy.cluster,
-        brief(*gap),
-        when(&policy.schedule),
-        gap_words(policy.schedule.min_gap),
-        rate.kills,
+        when(&policy.schedule)
+    );
+    let bounds = format!(
+        "Never more than {} down or {max_percent} % of an app, never fewer than {min_healthy} healthy, {} at once, \
+         at most {} in {}",
+        plural(*max_tasks, "task"),
+        plural(*max_apps, "app"),
+        plural(rate.kills, "kill"),
         brief(rate.per),
-        approval(&policy.approval),
+    );
+    format!(
+        "{what}; {}.\n{bounds}; {}.",
+        gap_words(policy.schedule.min_gap),
+        approval(&policy.approval)
     )
 }
 
@@ -125,8 +135,13 @@ fn approval(rule: &ApprovalRule) -> String {
                 .map(ToString::to_string)
                 .chain(groups.iter().map(|g| format!("group {g}")))
                 .collect();
+            let number = if *quorum == 1 {
+                "1 person".to_owned()
+            } else {
+                format!("{quorum} people")
+            };
             format!(
-                "{quorum} of {} must approve each plan within {}",
+                "{number} of {} must approve each plan within {}",
                 who.join(", "),
                 brief(*expires)
             )

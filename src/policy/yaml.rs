@@ -13,6 +13,11 @@ use std::path::Path;
 pub const SIZE_MAX: u64 = 256 * 1024;
 /// Deepest nesting. A policy needs 6.
 const DEPTH_MAX: usize = 16;
+/// What is said about anything deeper.
+const TOO_DEEP: Refusal = (
+    "this is nested more than 16 deep",
+    "nothing in a policy is nested deeper than 7; look for a bracket too many",
+);
 /// Most nodes. A policy has about 100, `owners.yaml` of 1,000 apps 4,000.
 const NODES_MAX: usize = 20_000;
 
@@ -155,7 +160,12 @@ pub fn read(text: &str, scribe: &mut Scribe) -> Option<Node> {
                     column: error.marker().col() + 1,
                     width: 1,
                 };
-                let what = format!("this is not YAML: {}", error.info());
+                let info = error.info();
+                if info.contains("recursion limit") {
+                    scribe.error(at, TOO_DEEP.0, TOO_DEEP.1);
+                    return None;
+                }
+                let what = format!("this is not YAML: {info}");
                 let help = "look at the indentation, brackets, quotes and colons here and in the line above; \
                             nothing after this place was read";
                 if scribe.is_guarded() {
@@ -281,10 +291,7 @@ impl Builder {
     fn open(&mut self, open: Open) -> Result<(), Refusal> {
         self.count()?;
         if self.stack.len() >= DEPTH_MAX {
-            return Err((
-                "this is nested more than 16 deep",
-                "nothing in a policy is nested deeper than 7; look for a bracket too many",
-            ));
+            return Err(TOO_DEEP);
         }
         if let Some(Open::Map(_, _, None)) = self.stack.last() {
             return Err(("a key has to be a single word", "write `key: value`"));
@@ -379,7 +386,11 @@ mod tests {
 
     #[test]
     fn deep_nesting_ends_at_once() {
-        check("[".repeat(100_000).as_bytes(), "");
+        check("[".repeat(100_000).as_bytes(), "nested more than 16 deep");
+        check(
+            format!("{}x", "- ".repeat(50_000)).as_bytes(),
+            "nested more than 16 deep",
+        );
         check("{a: ".repeat(60_000).as_bytes(), "nested more than 16 deep");
         check(
             format!("[{}]", "1,".repeat(30_000)).as_bytes(),

@@ -253,14 +253,21 @@ pub struct Digest(#[schemars(with = "String")] pub [u8; 32]);
 impl Read for Digest {
     fn read(node: &Node, scribe: &mut Scribe) -> Option<Self> {
         let (text, _) = crate::policy::read::scalar(node, scribe, "64 hex characters", "9f86d081…")?;
-        let byte = |i: usize| text.get(2 * i..2 * i + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok());
+        let byte = |i: usize| {
+            text.get(2 * i..2 * i + 2)
+                .and_then(|pair| u8::from_str_radix(pair, 16).ok())
+        };
         let bytes: Option<Vec<u8>> = (0..32).map(byte).collect();
         let plain = text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit());
         match bytes.and_then(|b| <[u8; 32]>::try_from(b).ok()).filter(|_| plain) {
             Some(bytes) => Some(Self(bytes)),
             None => {
                 // Not repeated and not shown: it may be the token itself.
-                scribe.error_unseen(node.at, "`sha256` is not 64 hex characters", "write what `printf %s \"$TOKEN\" | sha256sum` prints");
+                scribe.error_unseen(
+                    node.at,
+                    "`sha256` is not 64 hex characters",
+                    "write what `printf %s \"$TOKEN\" | sha256sum` prints",
+                );
                 None
             }
         }
@@ -319,8 +326,16 @@ impl Read for Store {
     fn read(node: &Node, scribe: &mut Scribe) -> Option<Self> {
         match &node.kind {
             Kind::Scalar { text, .. } if text == "sqlite" => return Some(Self::Sqlite),
-            Kind::Map(_) => scribe.error_unseen(node.at, "only `sqlite` is built into this version", "write `store: sqlite`, and run one operator"),
-            _ => scribe.error(node.at, "only `sqlite` is built into this version", "write `store: sqlite`, and run one operator"),
+            Kind::Map(_) => scribe.error_unseen(
+                node.at,
+                "only `sqlite` is built into this version",
+                "write `store: sqlite`, and run one operator",
+            ),
+            _ => scribe.error(
+                node.at,
+                "only `sqlite` is built into this version",
+                "write `store: sqlite`, and run one operator",
+            ),
         }
         None
     }

@@ -85,12 +85,24 @@ impl SecretError {
     /// How to mend it.
     pub fn help(&self) -> String {
         match self {
-            Self::Read { place: Place::File(path), .. } => {
-                format!("create {} with the secret in it, readable by the operator's user", path.display())
+            Self::Read {
+                place: Place::File(path),
+                ..
+            } => {
+                format!(
+                    "create {} with the secret in it, readable by the operator's user",
+                    path.display()
+                )
             }
-            Self::Read { place: Place::Env(name), .. } => format!("set {name} where the operator is started"),
+            Self::Read {
+                place: Place::Env(name),
+                ..
+            } => format!("set {name} where the operator is started"),
             Self::Open { place, .. } => match place {
-                Place::File(path) => format!("run `chmod 600 {}`, and change the secret if others may have read it", path.display()),
+                Place::File(path) => format!(
+                    "run `chmod 600 {}`, and change the secret if others may have read it",
+                    path.display()
+                ),
                 Place::Env(_) => String::new(),
             },
             Self::Empty { .. } => "write the secret into it; a line feed at its end is ignored".to_owned(),
@@ -116,7 +128,10 @@ impl fmt::Debug for SecretPlace {
 impl SecretPlace {
     /// A secret at this place, not read yet.
     pub fn new(place: Place) -> Self {
-        Self { place, read: Arc::default() }
+        Self {
+            place,
+            read: Arc::default(),
+        }
     }
 
     /// Where it is.
@@ -133,7 +148,10 @@ impl SecretPlace {
     ///
     /// When it can't be read, can be read by others, or is empty.
     pub fn get(&self) -> Result<Secret, SecretError> {
-        let failed = |why: String| SecretError::Read { place: self.place.clone(), why };
+        let failed = |why: String| SecretError::Read {
+            place: self.place.clone(),
+            why,
+        };
         let path = match &self.place {
             Place::Env(name) => {
                 let text = std::env::var(name).map_err(|e| match e {
@@ -154,12 +172,21 @@ impl SecretPlace {
             use std::os::unix::fs::PermissionsExt;
             let mode = meta.permissions().mode() & 0o777;
             if mode & 0o077 != 0 {
-                return Err(SecretError::Open { place: self.place.clone(), mode });
+                return Err(SecretError::Open {
+                    place: self.place.clone(),
+                    mode,
+                });
             }
         }
         let stamp = (meta.modified().ok(), meta.len());
-        let mut held = self.read.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if let Some((_, secret)) = held.as_ref().filter(|(seen, _)| *seen == stamp && stamp.0.is_some()) {
+        let mut held = self
+            .read
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some((_, secret)) = held
+            .as_ref()
+            .filter(|(seen, _)| *seen == stamp && stamp.0.is_some())
+        {
             return Ok(secret.clone());
         }
         let bytes = std::fs::read(path).map_err(|e| failed(e.to_string()))?;
@@ -171,7 +198,9 @@ impl SecretPlace {
 
     fn trimmed(&self, text: &str) -> Result<Secret, SecretError> {
         match text.trim_end() {
-            "" => Err(SecretError::Empty { place: self.place.clone() }),
+            "" => Err(SecretError::Empty {
+                place: self.place.clone(),
+            }),
             text => Ok(Secret::new(text)),
         }
     }
@@ -193,7 +222,12 @@ mod tests {
     #[test]
     fn a_secret_never_prints() {
         let secret = Secret::new("hunter2");
-        assert_eq!(format!("{secret} {secret:?} {:#?}", Some(&secret)).matches("hunter2").count(), 0);
+        assert_eq!(
+            format!("{secret} {secret:?} {:#?}", Some(&secret))
+                .matches("hunter2")
+                .count(),
+            0
+        );
         let (_folder, path) = file("hunter2", 0o600);
         let place = SecretPlace::new(Place::File(path));
         place.get().unwrap();
@@ -203,7 +237,10 @@ mod tests {
     #[test]
     fn a_line_feed_at_the_end_is_no_part_of_it() {
         let (_folder, path) = file("hunter2\n", 0o400);
-        assert_eq!(SecretPlace::new(Place::File(path)).get().unwrap().expose(), "hunter2");
+        assert_eq!(
+            SecretPlace::new(Place::File(path)).get().unwrap().expose(),
+            "hunter2"
+        );
     }
 
     #[test]
@@ -219,7 +256,10 @@ mod tests {
     #[test]
     fn empty_and_missing_ones_are_refused() {
         let (_folder, path) = file(" \n", 0o600);
-        assert!(matches!(SecretPlace::new(Place::File(path)).get(), Err(SecretError::Empty { .. })));
+        assert!(matches!(
+            SecretPlace::new(Place::File(path)).get(),
+            Err(SecretError::Empty { .. })
+        ));
         let missing = SecretPlace::new(Place::Env("HEARTBREAK_TEST_NOT_SET".into()));
         assert!(missing.get().unwrap_err().to_string().contains("it is not set"));
     }

@@ -1,6 +1,8 @@
 //! What the settings mean, with every default, and every reason why not.
 
-use super::{ApiToken, Auth, Cluster, Delivery, HostRule, Outage, Place, SecretPlace, Settings, Slack, Tls, raw};
+use super::{
+    ApiToken, Auth, Cluster, Delivery, HostRule, Outage, Place, SecretPlace, Settings, Slack, Tls, raw,
+};
 use crate::model::command::Role;
 use crate::model::ids::{AppId, ClusterName, PersonId};
 use crate::model::policy::{AppPattern, Freeze, Limits};
@@ -31,7 +33,11 @@ struct Judge<'s> {
 
 /// Judges a settings file. `None` when anything at all was written down.
 pub fn settings(file: &raw::SettingsFile, folder: &Path, scribe: &mut Scribe) -> Option<(Settings, Secrets)> {
-    let mut judge = Judge { folder, scribe, secrets: vec![] };
+    let mut judge = Judge {
+        folder,
+        scribe,
+        secrets: vec![],
+    };
     let settings = judge.settings(file)?;
     let Judge { scribe, secrets, .. } = judge;
     scribe.is_clean().then_some((settings, secrets))
@@ -59,21 +65,46 @@ impl Judge<'_> {
             seed_file,
             quarantine,
         } = file;
-        word(place.need(api_version, "apiVersion", "write `apiVersion: heartbreak/v1`", self.scribe), "heartbreak/v1", self.scribe);
-        word(place.need(kind, "kind", "write `kind: Settings`", self.scribe), "Settings", self.scribe);
+        word(
+            place.need(
+                api_version,
+                "apiVersion",
+                "write `apiVersion: heartbreak/v1`",
+                self.scribe,
+            ),
+            "heartbreak/v1",
+            self.scribe,
+        );
+        word(
+            place.need(kind, "kind", "write `kind: Settings`", self.scribe),
+            "Settings",
+            self.scribe,
+        );
         match store.as_ref().map(|s| &s.value) {
             None | Some(raw::Store::Sqlite) => {}
         }
         let path = |text: &Option<At<Text>>, default: &str| -> PathBuf {
             self.folder.join(text.as_ref().map_or(default, |t| &t.value.0))
         };
-        let (state_dir, policy_dir) = (path(state_dir, "/var/lib/heartbreak"), path(policy_dir, "/etc/heartbreak/policies"));
+        let (state_dir, policy_dir) = (
+            path(state_dir, "/var/lib/heartbreak"),
+            path(policy_dir, "/etc/heartbreak/policies"),
+        );
         let listen = self.listen(listen);
-        let list = place.need(clusters, "clusters", "write `clusters: [ { name: prod, marathon: { urls: [\"http://m1:8080\"] } } ]`", self.scribe);
+        let list = place.need(
+            clusters,
+            "clusters",
+            "write `clusters: [ { name: prod, marathon: { urls: [\"http://m1:8080\"] } } ]`",
+            self.scribe,
+        );
         if let Some(list) = list.filter(|l| l.value.is_empty()) {
-            self.scribe.error(list.at, "`clusters` is an empty list", "name a Marathon");
+            self.scribe
+                .error(list.at, "`clusters` is an empty list", "name a Marathon");
         }
-        let clusters: Option<Vec<_>> = list.map(|l| l.value.iter().map(|c| self.cluster(c)).collect::<Vec<_>>())?.into_iter().collect();
+        let clusters: Option<Vec<_>> = list
+            .map(|l| l.value.iter().map(|c| self.cluster(c)).collect::<Vec<_>>())?
+            .into_iter()
+            .collect();
         let limits = self.limits(&or_default(limits), &or_default(calendar));
         let slack = match slack {
             Some(slack) => Some(self.slack(&slack.value)),
@@ -85,17 +116,42 @@ impl Judge<'_> {
             Some(outage) => Some(self.outage(&outage.value)),
             None => None,
         };
-        let raw::Probes { place: _, allow_hosts, allow_commands } = &*or_default(probes);
+        let raw::Probes {
+            place: _,
+            allow_hosts,
+            allow_commands,
+        } = &*or_default(probes);
         if let Some(list) = allow_commands.as_ref().filter(|c| !c.value.is_empty()) {
-            self.scribe.error(list.at, "`allowCommands` is not available: commands are not run by this version", "remove it");
+            self.scribe.error(
+                list.at,
+                "`allowCommands` is not available: commands are not run by this version",
+                "remove it",
+            );
         }
-        let allow_hosts = allow_hosts.iter().flat_map(|h| &h.value).filter_map(|h| self.host(h)).collect();
-        let raw::Labels { place: _, opt_in, team } = &*or_default(labels);
+        let allow_hosts = allow_hosts
+            .iter()
+            .flat_map(|h| &h.value)
+            .filter_map(|h| self.host(h))
+            .collect();
+        let raw::Labels {
+            place: _,
+            opt_in,
+            team,
+        } = &*or_default(labels);
         let opt_in = self.opt_in(opt_in);
-        let team_label = team.as_ref().map_or_else(|| "team".to_owned(), |t| t.value.0.clone());
-        let seed = seed_file.as_ref().map(|f| self.secret(f.at, Place::File(self.folder.join(&f.value.0))));
-        let tq = quarantine.as_ref().map_or(Duration::from_secs(300), |q| q.value.0);
-        if let Some(written) = quarantine.as_ref().filter(|_| !(QUARANTINE_MIN..=Duration::from_secs(86_400)).contains(&tq)) {
+        let team_label = team
+            .as_ref()
+            .map_or_else(|| "team".to_owned(), |t| t.value.0.clone());
+        let seed = seed_file
+            .as_ref()
+            .map(|f| self.secret(f.at, Place::File(self.folder.join(&f.value.0))));
+        let tq = quarantine
+            .as_ref()
+            .map_or(Duration::from_secs(300), |q| q.value.0);
+        if let Some(written) = quarantine
+            .as_ref()
+            .filter(|_| !(QUARANTINE_MIN..=Duration::from_secs(86_400)).contains(&tq))
+        {
             self.scribe.error(
                 written.at,
                 format!("`quarantine` is {}; it may be 2m to 24h", brief(tq)),
@@ -127,10 +183,16 @@ impl Judge<'_> {
     }
 
     fn listen(&mut self, text: &Option<At<Text>>) -> Option<SocketAddr> {
-        let Some(text) = text else { return Some(SocketAddr::from(([127, 0, 0, 1], 9480))) };
+        let Some(text) = text else {
+            return Some(SocketAddr::from(([127, 0, 0, 1], 9480)));
+        };
         let parsed = text.value.0.parse().ok();
         if parsed.is_none() {
-            self.scribe.error(text.at, format!("`{}` is not an address and a port", text.value.0), "write for example `127.0.0.1:9480` or `[::1]:9480`");
+            self.scribe.error(
+                text.at,
+                format!("`{}` is not an address and a port", text.value.0),
+                "write for example `127.0.0.1:9480` or `[::1]:9480`",
+            );
         }
         parsed
     }
@@ -142,27 +204,56 @@ impl Judge<'_> {
     }
 
     /// A secret by `…File` or `…Env`: `None` when neither is written.
-    fn optional_secret(&mut self, file: &Option<At<Text>>, env: &Option<At<Text>>, key: &str) -> Option<SecretPlace> {
+    fn optional_secret(
+        &mut self,
+        file: &Option<At<Text>>,
+        env: &Option<At<Text>>,
+        key: &str,
+    ) -> Option<SecretPlace> {
         match (file, env) {
             (Some(file), None) => Some(self.secret(file.at, Place::File(self.folder.join(&file.value.0)))),
             (None, Some(env)) => {
-                let good = env.value.0.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+                let good = env
+                    .value
+                    .0
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b == b'_');
                 if !good {
                     // Not repeated: it may be the secret.
-                    self.scribe.error_unseen(env.at, format!("`{key}Env` is not the name of an environment variable"), "write a name, such as `MARATHON_PASSWORD`");
+                    self.scribe.error_unseen(
+                        env.at,
+                        format!("`{key}Env` is not the name of an environment variable"),
+                        "write a name, such as `MARATHON_PASSWORD`",
+                    );
                 }
                 Some(self.secret(env.at, Place::Env(env.value.0.clone()))).filter(|_| good)
             }
             (Some(_), Some(env)) => {
-                self.scribe.error(env.at, format!("`{key}File` and `{key}Env` exclude each other"), "keep one of them");
+                self.scribe.error(
+                    env.at,
+                    format!("`{key}File` and `{key}Env` exclude each other"),
+                    "keep one of them",
+                );
                 None
             }
             (None, None) => None,
         }
     }
 
-    fn needed_secret(&mut self, place: &Where, file: &Option<At<Text>>, env: &Option<At<Text>>, key: &str) -> Option<SecretPlace> {
-        let said = [file.is_some(), env.is_some(), place.refused, place.is_bad(&format!("{key}File")), place.is_bad(&format!("{key}Env"))];
+    fn needed_secret(
+        &mut self,
+        place: &Where,
+        file: &Option<At<Text>>,
+        env: &Option<At<Text>>,
+        key: &str,
+    ) -> Option<SecretPlace> {
+        let said = [
+            file.is_some(),
+            env.is_some(),
+            place.refused,
+            place.is_bad(&format!("{key}File")),
+            place.is_bad(&format!("{key}Env")),
+        ];
         if !said.contains(&true) {
             self.scribe.error(place.at, format!("`{key}File` or `{key}Env` is missing"), format!("write `{key}File: /path/to/it` or `{key}Env: NAME`; a secret is never written in this file"));
         }
@@ -180,17 +271,37 @@ impl Judge<'_> {
     }
 
     fn cluster(&mut self, raw: &raw::Cluster) -> Option<Cluster> {
-        let raw::Cluster { place, name, marathon, auth, tls, framework_id } = raw;
+        let raw::Cluster {
+            place,
+            name,
+            marathon,
+            auth,
+            tls,
+            framework_id,
+        } = raw;
         let name = place.need(name, "name", "write `name: prod`", self.scribe);
         if let Some(name) = name.filter(|n| !is_dns_label(&n.value.0)) {
-            self.scribe.error(name.at, format!("`{}` is not a cluster name", name.value.0), "use 1 to 63 lower-case letters, digits and `-`");
+            self.scribe.error(
+                name.at,
+                format!("`{}` is not a cluster name", name.value.0),
+                "use 1 to 63 lower-case letters, digits and `-`",
+            );
         }
-        let marathon = place.need(marathon, "marathon", "write `marathon: { urls: [\"http://m1:8080\"] }`", self.scribe);
+        let marathon = place.need(
+            marathon,
+            "marathon",
+            "write `marathon: { urls: [\"http://m1:8080\"] }`",
+            self.scribe,
+        );
         let urls = marathon.and_then(|m| {
             let raw::Marathon { place, urls } = &m.value;
             let list = place.need(urls, "urls", "write `urls: [\"http://m1:8080\"]`", self.scribe)?;
             if list.value.is_empty() {
-                self.scribe.error(list.at, "`urls` is an empty list", "write the address of every Marathon master");
+                self.scribe.error(
+                    list.at,
+                    "`urls` is an empty list",
+                    "write the address of every Marathon master",
+                );
             }
             let urls: Vec<_> = list.value.iter().map(|u| self.url(u)).collect();
             urls.into_iter().collect::<Option<Vec<_>>>()
@@ -213,22 +324,54 @@ impl Judge<'_> {
         let raw::Auth { place, basic, dcos } = raw;
         match (basic, dcos) {
             (Some(basic), None) => {
-                let raw::Basic { place, user, password_file, password_env } = &basic.value;
+                let raw::Basic {
+                    place,
+                    user,
+                    password_file,
+                    password_env,
+                } = &basic.value;
                 let user = place.need(user, "user", "write `user: chaos`", self.scribe);
                 let password = self.needed_secret(place, password_file, password_env, "password");
-                Some(Auth::Basic { user: user?.value.0.clone(), password: password? })
+                Some(Auth::Basic {
+                    user: user?.value.0.clone(),
+                    password: password?,
+                })
             }
             (None, Some(dcos)) => {
-                let raw::Dcos { place, login_url, service_account, key_file, key_env } = &dcos.value;
-                let login = place.need(login_url, "loginUrl", "write `loginUrl: \"https://MASTER/acs/api/v1/auth/login\"`", self.scribe);
-                let account = place.need(service_account, "serviceAccount", "write the uid of the service account", self.scribe);
+                let raw::Dcos {
+                    place,
+                    login_url,
+                    service_account,
+                    key_file,
+                    key_env,
+                } = &dcos.value;
+                let login = place.need(
+                    login_url,
+                    "loginUrl",
+                    "write `loginUrl: \"https://MASTER/acs/api/v1/auth/login\"`",
+                    self.scribe,
+                );
+                let account = place.need(
+                    service_account,
+                    "serviceAccount",
+                    "write the uid of the service account",
+                    self.scribe,
+                );
                 let key = self.needed_secret(place, key_file, key_env, "key");
                 let login = login.and_then(|l| self.url(l));
-                Some(Auth::Dcos { login_url: login?, service_account: account?.value.0.clone(), key: key? })
+                Some(Auth::Dcos {
+                    login_url: login?,
+                    service_account: account?.value.0.clone(),
+                    key: key?,
+                })
             }
             _ => {
                 if place.bad.is_empty() {
-                    self.scribe.error(place.at, "`auth` needs exactly one of `basic` and `dcos`", "keep one, or remove `auth`");
+                    self.scribe.error(
+                        place.at,
+                        "`auth` needs exactly one of `basic` and `dcos`",
+                        "keep one, or remove `auth`",
+                    );
                 }
                 None
             }
@@ -236,29 +379,71 @@ impl Judge<'_> {
     }
 
     fn tls(&mut self, raw: &raw::Tls) -> Option<Tls> {
-        let raw::Tls { place, ca_file, cert_file, key_file } = raw;
+        let raw::Tls {
+            place,
+            ca_file,
+            cert_file,
+            key_file,
+        } = raw;
         if cert_file.is_some() != key_file.is_some() && place.bad.is_empty() {
-            self.scribe.error(place.at, "`certFile` and `keyFile` belong together", "write both, or neither");
+            self.scribe.error(
+                place.at,
+                "`certFile` and `keyFile` belong together",
+                "write both, or neither",
+            );
         }
         let client = match (cert_file, key_file) {
-            (Some(cert), Some(key)) => Some((self.folder.join(&cert.value.0), self.secret(key.at, Place::File(self.folder.join(&key.value.0))))),
+            (Some(cert), Some(key)) => Some((
+                self.folder.join(&cert.value.0),
+                self.secret(key.at, Place::File(self.folder.join(&key.value.0))),
+            )),
             _ => None,
         };
-        Some(Tls { ca_file: ca_file.as_ref().map(|f| self.folder.join(&f.value.0)), client })
+        Some(Tls {
+            ca_file: ca_file.as_ref().map(|f| self.folder.join(&f.value.0)),
+            client,
+        })
     }
 
     fn limits(&mut self, raw: &raw::Limits, calendar: &raw::Calendar) -> Option<Limits> {
-        let raw::Limits { place: _, tasks_down, kills_per_hour, kills_per_workday, forbidden_apps, freezes } = raw;
-        let raw::Calendar { place: _, timezone, holidays: dates } = calendar;
+        let raw::Limits {
+            place: _,
+            tasks_down,
+            kills_per_hour,
+            kills_per_workday,
+            forbidden_apps,
+            freezes,
+        } = raw;
+        let raw::Calendar {
+            place: _,
+            timezone,
+            holidays: dates,
+        } = calendar;
         // Zero means zero: a cluster on which nothing may be killed is a sensible wish here.
-        let mut limit = |field, key, default| number(field, key, 0..=100_000, default, "write a whole number", self.scribe);
+        let mut limit = |field, key, default| {
+            number(
+                field,
+                key,
+                0..=100_000,
+                default,
+                "write a whole number",
+                self.scribe,
+            )
+        };
         let tasks_down = limit(tasks_down, "tasksDown", 3);
         let kills_per_hour = limit(kills_per_hour, "killsPerHour", 10);
         let kills_per_workday = limit(kills_per_workday, "killsPerWorkday", 20);
-        let mut forbidden = vec![AppPattern(ALWAYS_FORBIDDEN.to_owned()), AppPattern("/heartbreak".to_owned())];
+        let mut forbidden = vec![
+            AppPattern(ALWAYS_FORBIDDEN.to_owned()),
+            AppPattern("/heartbreak".to_owned()),
+        ];
         for app in forbidden_apps.iter().flat_map(|f| &f.value) {
             if AppId::parse(&app.value.0.replace('*', "a")).is_err() {
-                self.scribe.error(app.at, format!("`{}` names no app", app.value.0), "write an absolute id such as `/shop/payments`, or a pattern such as `/shop/**`");
+                self.scribe.error(
+                    app.at,
+                    format!("`{}` names no app", app.value.0),
+                    "write an absolute id such as `/shop/payments`, or a pattern such as `/shop/**`",
+                );
             }
             let pattern = AppPattern(app.value.0.clone());
             if !forbidden.contains(&pattern) {
@@ -270,12 +455,27 @@ impl Judge<'_> {
             let raw::Freeze { place, from, to, why } = freeze;
             let from = place.need(from, "from", "write `from: 2026-12-18`", self.scribe);
             let to = place.need(to, "to", "write `to: 2027-01-07`", self.scribe);
-            let why = place.need(why, "why", "write the reason: it is shown to whoever asks why nothing happens", self.scribe);
-            let (Some(from), Some(to), Some(why)) = (from, to, why) else { continue };
+            let why = place.need(
+                why,
+                "why",
+                "write the reason: it is shown to whoever asks why nothing happens",
+                self.scribe,
+            );
+            let (Some(from), Some(to), Some(why)) = (from, to, why) else {
+                continue;
+            };
             if to.value.0 < from.value.0 {
-                self.scribe.error(to.at, "the freeze ends before it starts", "swap the dates; both are part of it");
+                self.scribe.error(
+                    to.at,
+                    "the freeze ends before it starts",
+                    "swap the dates; both are part of it",
+                );
             }
-            spans.push(Freeze { from: from.value.0, to: to.value.0, why: why.value.0.clone() });
+            spans.push(Freeze {
+                from: from.value.0,
+                to: to.value.0,
+                why: why.value.0.clone(),
+            });
         }
         let timezone = match timezone {
             Some(text) => zone(text, self.scribe)?,
@@ -292,10 +492,20 @@ impl Judge<'_> {
         })
     }
 
-    fn slack_id(&mut self, id: Option<&At<Text>>, first: &[char], noun: &str, example: &str) -> Option<String> {
+    fn slack_id(
+        &mut self,
+        id: Option<&At<Text>>,
+        first: &[char],
+        noun: &str,
+        example: &str,
+    ) -> Option<String> {
         let id = id?;
         if !is_slack_id(&id.value.0, first) {
-            self.scribe.error(id.at, format!("`{}` is not {noun}", id.value.0), format!("write the id, such as `{example}`; names can change hands"));
+            self.scribe.error(
+                id.at,
+                format!("`{}` is not {noun}", id.value.0),
+                format!("write the id, such as `{example}`; names can change hands"),
+            );
         }
         Some(id.value.0.clone())
     }
@@ -316,14 +526,38 @@ impl Judge<'_> {
             admins,
             api_url,
         } = raw;
-        let team = place.need(team_id, "teamId", "write the workspace's id: `teamId: T012AB3CD`", self.scribe);
-        let app = place.need(app_id, "appId", "write the id of the Slack app: `appId: A012AB3CD`", self.scribe);
-        let show = place.need(channel, "channel", "write the channel's id: `channel: C012AB3CD`", self.scribe);
+        let team = place.need(
+            team_id,
+            "teamId",
+            "write the workspace's id: `teamId: T012AB3CD`",
+            self.scribe,
+        );
+        let app = place.need(
+            app_id,
+            "appId",
+            "write the id of the Slack app: `appId: A012AB3CD`",
+            self.scribe,
+        );
+        let show = place.need(
+            channel,
+            "channel",
+            "write the channel's id: `channel: C012AB3CD`",
+            self.scribe,
+        );
         let team = self.slack_id(team, &['T', 'E'], "a Slack workspace id", "T012AB3CD");
         let app = self.slack_id(app, &['A'], "a Slack app id", "A012AB3CD");
         let show = self.slack_id(show, &['C', 'G'], "a Slack channel id", "C012AB3CD");
-        let operators = self.slack_id(operators_channel.as_ref(), &['C', 'G'], "a Slack channel id", "C012AB3CD");
-        let people: Vec<_> = admins.iter().flat_map(|a| &a.value).filter_map(|a| self.slack_id(Some(a), &['U', 'W'], "a Slack user id", "U012AB3CD")).collect();
+        let operators = self.slack_id(
+            operators_channel.as_ref(),
+            &['C', 'G'],
+            "a Slack channel id",
+            "C012AB3CD",
+        );
+        let people: Vec<_> = admins
+            .iter()
+            .flat_map(|a| &a.value)
+            .filter_map(|a| self.slack_id(Some(a), &['U', 'W'], "a Slack user id", "U012AB3CD"))
+            .collect();
         let bot = self.needed_secret(place, bot_token_file, bot_token_env, "botToken");
         let signing = self.optional_secret(signing_secret_file, signing_secret_env, "signingSecret");
         let socket = self.optional_secret(app_token_file, app_token_env, "appToken");
@@ -359,23 +593,56 @@ impl Judge<'_> {
     }
 
     fn tokens(&mut self, list: &[raw::Token]) -> Vec<ApiToken> {
-        let (mut tokens, mut names, mut digests): (Vec<ApiToken>, BTreeSet<String>, BTreeSet<[u8; 32]>) = Default::default();
+        let (mut tokens, mut names, mut digests): (Vec<ApiToken>, BTreeSet<String>, BTreeSet<[u8; 32]>) =
+            Default::default();
         for token in list {
-            let raw::Token { place, name, role, sha256 } = token;
-            let name = place.need(name, "name", "write `name: ci`: it is shown in the audit", self.scribe);
-            let role = place.need(role, "role", "write one of viewer, stop, operator, approver, admin", self.scribe);
-            let digest = place.need(sha256, "sha256", "write what `printf %s \"$TOKEN\" | sha256sum` prints", self.scribe);
+            let raw::Token {
+                place,
+                name,
+                role,
+                sha256,
+            } = token;
+            let name = place.need(
+                name,
+                "name",
+                "write `name: ci`: it is shown in the audit",
+                self.scribe,
+            );
+            let role = place.need(
+                role,
+                "role",
+                "write one of viewer, stop, operator, approver, admin",
+                self.scribe,
+            );
+            let digest = place.need(
+                sha256,
+                "sha256",
+                "write what `printf %s \"$TOKEN\" | sha256sum` prints",
+                self.scribe,
+            );
             if let Some(name) = name {
                 if !is_dns_label(&name.value.0) {
-                    self.scribe.error(name.at, "`name` is not a token name", "use 1 to 63 lower-case letters, digits and `-`");
+                    self.scribe.error(
+                        name.at,
+                        "`name` is not a token name",
+                        "use 1 to 63 lower-case letters, digits and `-`",
+                    );
                 } else if !names.insert(name.value.0.clone()) {
-                    self.scribe.error(name.at, format!("two tokens are called `{}`", name.value.0), "give each its own name: the audit tells them apart by it");
+                    self.scribe.error(
+                        name.at,
+                        format!("two tokens are called `{}`", name.value.0),
+                        "give each its own name: the audit tells them apart by it",
+                    );
                 }
             }
             if let Some(digest) = digest
                 && !digests.insert(digest.value.0)
             {
-                self.scribe.error(digest.at, "two tokens have the same digest", "make a token for each: the audit has to tell them apart");
+                self.scribe.error(
+                    digest.at,
+                    "two tokens have the same digest",
+                    "make a token for each: the audit has to tell them apart",
+                );
             }
             if let (Some(name), Some(role), Some(digest)) = (name, role, digest) {
                 let role = match role.value {
@@ -385,37 +652,70 @@ impl Judge<'_> {
                     raw::Role::Approver => Role::Approver,
                     raw::Role::Admin => Role::Admin,
                 };
-                tokens.push(ApiToken { name: PersonId::new(name.value.0.clone()), role, sha256: digest.value.0 });
+                tokens.push(ApiToken {
+                    name: PersonId::new(name.value.0.clone()),
+                    role,
+                    sha256: digest.value.0,
+                });
             }
         }
         tokens
     }
 
     fn outage(&mut self, raw: &raw::Outage) -> Option<Outage> {
-        let raw::Outage { place, alertmanager, url } = raw;
+        let raw::Outage {
+            place,
+            alertmanager,
+            url,
+        } = raw;
         match (alertmanager, url) {
             (Some(manager), None) => {
                 let raw::Alertmanager { place, url, matchers } = &manager.value;
-                let url = place.need(url, "url", "write `url: \"http://alertmanager:9093\"`", self.scribe);
+                let url = place.need(
+                    url,
+                    "url",
+                    "write `url: \"http://alertmanager:9093\"`",
+                    self.scribe,
+                );
                 let url = url.and_then(|u| self.url(u));
-                let list = place.need(matchers, "matchers", "say which alerts count: `matchers: [\"severity=page\"]`", self.scribe);
+                let list = place.need(
+                    matchers,
+                    "matchers",
+                    "say which alerts count: `matchers: [\"severity=page\"]`",
+                    self.scribe,
+                );
                 if let Some(list) = list.filter(|l| l.value.is_empty()) {
-                    self.scribe.error(list.at, "`matchers` is an empty list", "say which alerts count, such as `severity=page`");
+                    self.scribe.error(
+                        list.at,
+                        "`matchers` is an empty list",
+                        "say which alerts count, such as `severity=page`",
+                    );
                 }
                 for matcher in list.iter().flat_map(|l| &l.value) {
                     let key = matcher.value.0.split(['=', '!']).next().unwrap_or("").trim();
                     let name = !key.is_empty() && key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
                     if !name || !matcher.value.0.contains('=') && !matcher.value.0.contains("!~") {
-                        self.scribe.error(matcher.at, format!("`{}` is not a matcher", matcher.value.0), "write for example `severity=page`, `team!=test` or `alertname=~\"Cart.*\"`");
+                        self.scribe.error(
+                            matcher.at,
+                            format!("`{}` is not a matcher", matcher.value.0),
+                            "write for example `severity=page`, `team!=test` or `alertname=~\"Cart.*\"`",
+                        );
                     }
                 }
-                Some(Outage::Alertmanager { url: url?, matchers: list?.value.iter().map(|m| m.value.0.clone()).collect() })
+                Some(Outage::Alertmanager {
+                    url: url?,
+                    matchers: list?.value.iter().map(|m| m.value.0.clone()).collect(),
+                })
             }
             (None, Some(url)) => self.url(url).map(Outage::Url),
             _ => {
                 if place.bad.is_empty() {
                     let at = at(url, place);
-                    self.scribe.error(at, "`outage` needs exactly one of `alertmanager` and `url`", "keep one, or remove `outage`");
+                    self.scribe.error(
+                        at,
+                        "`outage` needs exactly one of `alertmanager` and `url`",
+                        "keep one, or remove `outage`",
+                    );
                 }
                 None
             }
@@ -424,32 +724,54 @@ impl Judge<'_> {
 
     fn host(&mut self, text: &At<Text>) -> Option<HostRule> {
         let word = &text.value.0;
-        let is_name = |name: &str| name.len() <= 253 && !name.is_empty() && name.split('.').all(|l| is_dns_label(&l.to_ascii_lowercase()));
+        let is_name = |name: &str| {
+            name.len() <= 253
+                && !name.is_empty()
+                && name.split('.').all(|l| is_dns_label(&l.to_ascii_lowercase()))
+        };
         let rule = match word.split_once('/') {
             Some((address, bits)) => match (address.parse::<IpAddr>(), bits.parse::<u8>()) {
-                (Ok(address), Ok(bits)) if bits <= if address.is_ipv4() { 32 } else { 128 } => Some(HostRule::Net { address, bits }),
+                (Ok(address), Ok(bits)) if bits <= if address.is_ipv4() { 32 } else { 128 } => {
+                    Some(HostRule::Net { address, bits })
+                }
                 _ => None,
             },
             None => match (word.parse::<IpAddr>(), word.strip_prefix("*.")) {
-                (Ok(address), _) => Some(HostRule::Net { address, bits: if address.is_ipv4() { 32 } else { 128 } }),
+                (Ok(address), _) => Some(HostRule::Net {
+                    address,
+                    bits: if address.is_ipv4() { 32 } else { 128 },
+                }),
                 (_, Some(domain)) if is_name(domain) => Some(HostRule::Under(domain.to_ascii_lowercase())),
                 (_, None) if is_name(word) => Some(HostRule::Name(word.to_ascii_lowercase())),
                 _ => None,
             },
         };
         if rule.is_none() {
-            self.scribe.error(text.at, format!("`{word}` is not a host, a domain or a network"), "write for example `cart.example.net`, `*.example.net`, `10.0.0.0/8` or `10.1.2.3`");
+            self.scribe.error(
+                text.at,
+                format!("`{word}` is not a host, a domain or a network"),
+                "write for example `cart.example.net`, `*.example.net`, `10.0.0.0/8` or `10.1.2.3`",
+            );
         }
         rule
     }
 
-    fn opt_in(&mut self, field: &Option<At<std::collections::BTreeMap<String, Text>>>) -> Option<(String, String)> {
-        let Some(field) = field else { return Some(("chaos".to_owned(), "opt-in".to_owned())) };
+    fn opt_in(
+        &mut self,
+        field: &Option<At<std::collections::BTreeMap<String, Text>>>,
+    ) -> Option<(String, String)> {
+        let Some(field) = field else {
+            return Some(("chaos".to_owned(), "opt-in".to_owned()));
+        };
         let mut pairs = field.value.iter();
         match (pairs.next(), pairs.next()) {
             (Some((key, value)), None) if !key.is_empty() => Some((key.clone(), value.0.clone())),
             _ => {
-                self.scribe.error(field.at, "`optIn` needs exactly one label", "write for example `optIn: { chaos: opt-in }`");
+                self.scribe.error(
+                    field.at,
+                    "`optIn` needs exactly one label",
+                    "write for example `optIn: { chaos: opt-in }`",
+                );
                 None
             }
         }

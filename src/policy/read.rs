@@ -327,8 +327,9 @@ pub fn unknown_word(word: &str, node: &Node, words: &[&str], later: &[(&str, &st
     scribe.error(node.at, format!("`{word}` is none of the words known here"), help);
 }
 
-/// A text. Unquoted words that other YAML readers take for a truth value, a number or nothing are
-/// refused, so that a file means the same to everybody ("the Norway problem").
+// Unquoted words that other YAML readers take for a truth value, a number or nothing are refused, so
+// that a file means the same to everybody ("the Norway problem").
+/// A text.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
 #[schemars(transparent, inline)]
 pub struct Text(pub String);

@@ -106,16 +106,10 @@ impl Judge<'_> {
             .into_iter()
             .collect();
         let limits = self.limits(&or_default(limits), &or_default(calendar));
-        let slack = match slack {
-            Some(slack) => Some(self.slack(&slack.value)),
-            None => None,
-        };
+        let slack = slack.as_ref().map(|s| self.slack(&s.value));
         let raw::Api { place: _, tokens } = &*or_default(api);
         let tokens = self.tokens(tokens.as_ref().map_or(&[], |t| &t.value));
-        let outage = match outage {
-            Some(outage) => Some(self.outage(&outage.value)),
-            None => None,
-        };
+        let outage = outage.as_ref().map(|o| self.outage(&o.value));
         let raw::Probes {
             place: _,
             allow_hosts,

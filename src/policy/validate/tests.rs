@@ -253,13 +253,13 @@ fn targets_are_named_exactly() {
 
 #[test]
 fn selectors_mean_what_marathon_means() {
-    let selector = super::selector("chaos=opt-in, tier in (web, api), a!=b, c notin (d), e").unwrap();
+    let selector = super::scope::selector("chaos=opt-in, tier in (web, api), a!=b, c notin (d), e").unwrap();
     assert_eq!(
         selector.to_string(),
         "chaos==opt-in,tier in (api,web),a!=b,c!=d,e"
     );
     assert!(
-        super::selector("intern")
+        super::scope::selector("intern")
             .unwrap()
             .matches(&[("intern".to_owned(), String::new())].into())
     );

@@ -1,0 +1,622 @@
+use crate::model::experiment::{Role, Share};
+use crate::model::policy::*;
+use crate::policy::load::parse_policy;
+use crate::policy::words::allows;
+use std::path::Path;
+use std::time::Duration;
+
+const GOOD: &str = include_str!("../../../policies/examples/2-approved-kill.yaml");
+
+/// The least a policy can say.
+const SMALL: &str = r#"apiVersion: heartbreak/v1
+kind: ChaosPolicy
+metadata: { name: cart, team: shop }
+spec:
+  cluster: prod
+  target: { apps: { ids: ["/shop/cart"] } }
+  fault: { killTasks: { } }
+  schedule: { windows: [ { days: [mon], from: "09:30", to: "15:30" } ], timezone: Europe/Madrid }
+  approval: { approvers: { users: [U012AB3CD] } }
+"#;
+
+fn policy(text: &str) -> Policy {
+    parse_policy(Path::new("cart.yaml"), text.as_bytes()).unwrap_or_else(|(_, p)| panic!("{p}"))
+}
+
+fn problems(text: &str) -> Vec<String> {
+    match parse_policy(Path::new("cart.yaml"), text.as_bytes()) {
+        Ok(_) => vec![],
+        Err((_, problems)) => problems
+            .0
+            .iter()
+            .map(|p| format!("{}:{} {} | {}", p.at.line, p.at.column, p.what, p.help))
+            .collect(),
+    }
+}
+
+/// Replaces a piece of the good policy and expects exactly one problem that says this.
+#[track_caller]
+fn check(from: &str, to: &str, expected: &str) {
+    let text = GOOD.replacen(from, to, 1);
+    assert_ne!(text, GOOD, "the good policy does not have {from:?}");
+    let said = problems(&text);
+    assert!(said.len() == 1 && said[0].contains(expected), "said: {said:#?}");
+}
+
+/// As [`check`], with lines put at the end of `spec`.
+#[track_caller]
+fn add(lines: &str, expected: &str) {
+    check(
+        "  notify: { channel: C012AB3CD }\n",
+        &format!("{lines}\n"),
+        expected,
+    );
+}
+
+/// As [`check`], for something that is fine.
+#[track_caller]
+fn fine(from: &str, to: &str) {
+    let text = GOOD.replacen(from, to, 1);
+    assert_ne!(text, GOOD, "the good policy does not have {from:?}");
+    assert_eq!(problems(&text), Vec::<String>::new());
+}
+
+#[test]
+fn defaults_are_the_safe_ones() {
+    let p = policy(SMALL);
+    assert_eq!(p.mode, Mode::Rehearse);
+    assert_eq!(
+        p.fault,
+        FaultSpec::KillTasks {
+            count: Count::Exactly(1),
+            at_once: 1,
+            gap: Duration::from_secs(30)
+        }
+    );
+    assert_eq!(p.scope.min_age, Duration::from_secs(600));
+    assert!(p.scope.healthy_only && !p.scope.allow_no_health_check);
+    assert_eq!(p.scope.one_per, Fairness::App);
+    assert_eq!(
+        p.blast_radius,
+        BlastRadius {
+            max_tasks: 1,
+            max_percent: 20,
+            min_healthy: 2,
+            max_apps: 1
+        }
+    );
+    assert_eq!(
+        p.rate_limit,
+        RateLimit {
+            kills: 4,
+            per: Duration::from_secs(3600),
+            burst: 1
+        }
+    );
+    assert_eq!(
+        (p.schedule.cadence, p.schedule.min_gap),
+        (Cadence::OnDemand, MinGap::Workdays(1))
+    );
+    let h = &p.hypothesis;
+    assert_eq!(
+        (h.interval, h.timeout),
+        (Duration::from_secs(1), Duration::from_millis(800))
+    );
+    assert_eq!((h.alpha, h.budget), (Share::percent(1), None));
+    assert_eq!(
+        (h.baseline.at_least, h.baseline.at_most),
+        (Duration::from_secs(60), Duration::from_secs(600))
+    );
+    assert_eq!(
+        (h.recovery.within, h.recovery.hold),
+        (Duration::from_secs(300), Duration::from_secs(30))
+    );
+    assert_eq!((h.blind.hold_fire_after, h.blind.abort_after), (1, 3));
+    assert_eq!(
+        (p.approval.mode, p.approval.quorum, p.approval.expires),
+        (ApprovalMode::Required, 1, Duration::from_secs(1800))
+    );
+}
+
+#[test]
+fn a_probe_observes_until_told_otherwise() {
+    let p = policy(
+        &GOOD
+            .replace("  mode: enforce\n", "")
+            .replace("role: abort ", "")
+            .replace(
+                "        share: { max: 1%, hard: 50% }  # the defaults, written out\n",
+                "",
+            ),
+    );
+    let probe = &p.hypothesis.probes[0];
+    assert_eq!(
+        (probe.role, probe.max, probe.hard, probe.dip),
+        (Role::Observe, Share::percent(1), Share::percent(50), None)
+    );
+}
+
+#[test]
+fn the_digest_follows_the_meaning_and_nothing_else() {
+    let digest = |text: &str| policy(text).digest;
+    assert_eq!(digest(GOOD).as_str().len(), 64);
+    assert_eq!(digest(GOOD), digest(&format!("# a comment\n{GOOD}")));
+    assert_eq!(digest(GOOD), digest(&GOOD.replace('\n', "\r\n")));
+    for (from, to) in [
+        ("minAge: 10m", "minAge: 11m"),
+        ("team: shop", "team: shops"),
+        ("U012AB3CD", "U012AB3CE"),
+        ("50%", "60%"),
+    ] {
+        assert_ne!(digest(GOOD), digest(&GOOD.replace(from, to)), "{from}");
+    }
+}
+
+#[test]
+fn all_problems_are_told_at_once() {
+    let bad = GOOD
+        .replace("minAge: 10m", "minAgee: 10m")
+        .replace("count: 1", "count: -1")
+        .replace("Europe/Madrid", "Europe/Madird")
+        .replace("\"15:30\"", "15:30")
+        .replace("max: 1%", "max: 50 %")
+        .replace("U012AB3CD", "ana");
+    let said = problems(&bad);
+    assert_eq!(said.len(), 6, "{said:#?}");
+    insta::assert_snapshot!(parse_policy(Path::new("cart.yaml"), bad.as_bytes()).unwrap_err().1.0[0].to_string(), @r"
+    error: unknown field `minAgee`
+      --> cart.yaml:11:14
+       |
+    11 |     tasks: { minAgee: 10m, healthyOnly: true }
+       |              ^^^^^^^
+       = help: did you mean `minAge`?
+    ");
+}
+
+#[test]
+fn heads_and_names_are_checked() {
+    check(
+        "heartbreak/v1",
+        "heartbreak/v2",
+        "`heartbreak/v2` is not `heartbreak/v1`",
+    );
+    check("ChaosPolicy", "Settings", "`Settings` is not `ChaosPolicy`");
+    check(
+        "name: cart-survives-task-loss",
+        "name: Cart_1",
+        "is not a policy name",
+    );
+    check("team: shop", "team: no", "write it in quotes: \"no\"");
+    check("team: shop, ", "", "`team` is missing");
+    check("  cluster: prod\n", "", "`cluster` is missing");
+    check("mode: enforce", "mode: enforced", "did you mean `enforce`?");
+    check(
+        "  cluster: prod\n",
+        "  cluster:\n",
+        "`cluster` is there but empty",
+    );
+    fine("mode: enforce", "mode: off");
+}
+
+#[test]
+fn targets_are_named_exactly() {
+    check(
+        "ids: [\"/shop/cart\"]",
+        "ids: [\"shop/cart\"]",
+        "\"shop/cart\" does not start with `/`",
+    );
+    check(
+        "ids: [\"/shop/cart\"]",
+        "ids: [\"/shop/../cart\"]",
+        "`..` segment",
+    );
+    check(
+        "ids: [\"/shop/cart\"]",
+        "ids: [\"/sh\u{43e}p/cart\"]",
+        "other than lower-case letters",
+    );
+    check(
+        "ids: [\"/shop/cart\"]",
+        "ids: [\"/shop/c**\"]",
+        "`**` shares a segment",
+    );
+    check(
+        "ids: [\"/shop/cart\"]",
+        "ids: [\"/*a*a*a*a*a*a*a*a*a\"]",
+        "more than eight stars",
+    );
+    check("ids: [\"/shop/cart\"]", "ids: []", "`ids` is an empty list");
+    check("ids: [\"/shop/cart\"]", "", "`apps` names nothing");
+    check(
+        "ids: [\"/shop/cart\"]",
+        "labels: \"a in (b\"",
+        "a bracket is not closed",
+    );
+    check("ids: [\"/shop/cart\"]", "labels: \"a=b c\"", "a comma is wanted");
+    check(
+        "ids: [\"/shop/cart\"]",
+        "labels: \"!a\"",
+        "put such apps under `except`",
+    );
+    check(
+        "ids: [\"/shop/cart\"]",
+        "labels: \"a=b,\"",
+        "it ends where a label is wanted",
+    );
+    check(
+        "    tasks:",
+        "    onePer: apps\n    tasks:",
+        "did you mean `app`?",
+    );
+    fine("    tasks:", "    onePer: { label: tier }\n    tasks:");
+}
+
+#[test]
+fn selectors_mean_what_marathon_means() {
+    let selector = super::scope::selector("chaos=opt-in, tier in (web, api), a!=b, c notin (d), e").unwrap();
+    assert_eq!(
+        selector.to_string(),
+        "chaos==opt-in,tier in (api,web),a!=b,c!=d,e"
+    );
+    assert!(
+        super::scope::selector("intern")
+            .unwrap()
+            .matches(&[("intern".to_owned(), String::new())].into())
+    );
+}
+
+#[test]
+fn counts_and_steps_must_make_sense() {
+    check(
+        "count: 1",
+        "count: 0",
+        "`count` is 0; it may be 1 to 1000 | write 1 or more; to kill nothing, write `mode: off`",
+    );
+    check("count: 1", "percent: 101", "`percent` is 101; it may be 1 to 100");
+    check("count: 1", "percent: 10%", "write 10");
+    check("count: 1", "count: 1, percent: 5", "exclude each other");
+    check("count: 1", "count: 1, gap: 0s", "`gap` is 0s");
+    check(
+        "count: 1",
+        "count: 1, scale: true",
+        "a kill never changes the size of an app",
+    );
+    check("count: 1", "count: 1, wipe: true", "never wipes");
+    check(
+        "killTasks: { count: 1 }",
+        "agentOutage: { attribute: rack }",
+        "outages of whole agents are not built into this version",
+    );
+    check(
+        "killTasks: { count: 1 }",
+        "external: {}",
+        "outside hooks are not built",
+    );
+    check(
+        "killTasks: { count: 1 }",
+        "killTask: { count: 1 }",
+        "did you mean `killTasks`?",
+    );
+    let two = GOOD.replace("count: 1", "count: 2, atOnce: 2");
+    let said = problems(&two).join("\n");
+    assert!(
+        said.contains("`blastRadius.maxTasks` is 1") && said.contains("`rateLimit.burst` is 1"),
+        "{said}"
+    );
+}
+
+#[test]
+fn windows_are_whole_and_in_a_known_zone() {
+    check(
+        "to: \"15:30\"",
+        "to: \"09:00\"",
+        "split it into `from: \"09:30\", to: \"23:59\"`",
+    );
+    check("to: \"15:30\"", "to: \"09:30\"", "write a later end");
+    check("to: \"15:30\"", "to: \"24:00\"", "the last minute is \"23:59\"");
+    check("to: \"15:30\"", "to: 15:30", "write it in quotes: \"15:30\"");
+    check("to: \"15:30\"", "to: \"09:40\"", "no run would ever start");
+    check(
+        "days: [mon, tue, wed, thu]",
+        "days: []",
+        "`days` is an empty list",
+    );
+    check("days: [mon, tue, wed, thu]", "days: [mon, mon]", "written twice");
+    check(
+        "days: [mon, tue, wed, thu]",
+        "days: [monday]",
+        "none of the words known here",
+    );
+    check("Europe/Madrid", "Europe/Madird", "did you mean `Europe/Madrid`?");
+    check("    timezone: Europe/Madrid\n", "", "`timezone` is missing");
+    check(
+        "2026-12-25",
+        "{ ics: file:holidays.ics }",
+        "calendar files are not read by this version",
+    );
+    check("2026-12-25", "2026-13-25", "is not a date");
+}
+
+#[test]
+fn cadences_exclude_each_other() {
+    check(
+        "onDemand: true",
+        "onDemand: true\n    every: 2h",
+        "exclude each other",
+    );
+    check("onDemand: true", "cron: \"* * * * *\"", "cron lines are not read");
+    check(
+        "onDemand: true",
+        "meanTimeBetween: 3",
+        "is not a number of work days",
+    );
+    check(
+        "onDemand: true",
+        "meanTimeBetween: 2 workdays\n    minTimeBetween: 3 workdays",
+        "a mean can't be below the minimum",
+    );
+    check("onDemand: true", "every: 10s", "at least 1m");
+    check("onDemand: true", "onDemand: false", "nothing would ever run");
+    fine(
+        "onDemand: true",
+        "meanTimeBetween: 3 workdays\n    minTimeBetween: 4h",
+    );
+}
+
+#[test]
+fn radius_and_rate_are_bounded() {
+    for (field, expected) in [
+        ("maxTasks: 0", "`maxTasks` is 0"),
+        ("maxTasks: -1", "`-1` is negative"),
+        ("maxPercent: 0", "`maxPercent` is 0"),
+        ("maxPercent: 101", "`maxPercent` is 101; it may be 1 to 100"),
+        ("maxPercent: 50 %", "a bare number is wanted | write 50"),
+        ("maxPercent: .nan", "is not a whole number"),
+        ("maxApps: 0", "`maxApps` is 0"),
+    ] {
+        add(&format!("  blastRadius: {{ {field} }}"), expected);
+    }
+    add("  rateLimit: { kills: 0 }", "`kills` is 0; it may be 1 to");
+    add("  rateLimit: { burst: 0 }", "`burst` is 0; it may be 1 to");
+    add("  rateLimit: { per: 0h }", "`per` is 0s; it may be 1s to 31d");
+    add(
+        "  rateLimit: { kills: 2, burst: 3 }",
+        "`burst` is 3, more than the 2 `kills`",
+    );
+    fine("  notify:", "  blastRadius: { minHealthy: 0 }\n  notify:");
+}
+
+#[test]
+fn enforcing_needs_something_that_can_stop_it() {
+    check(
+        "role: abort ",
+        "role: verdict ",
+        "nothing could stop a run that hurts",
+    );
+    check(
+        "source: { http: { url: \"http://cart.example.net/health\", requests: 5 } }",
+        "source: { marathon: {} }",
+        "may be minutes late",
+    );
+    fine("mode: enforce", "mode: rehearse");
+}
+
+/// Puts lines into `steadyState`.
+#[track_caller]
+fn steady(line: &str, expected: &str) {
+    check("    probes:\n", &format!("    {line}\n    probes:\n"), expected);
+}
+
+#[test]
+fn times_of_the_steady_state_fit_together() {
+    steady("interval: 100ms\n    timeout: 50ms", "it may be 200ms to 60s");
+    steady("timeout: 1s", "less than the interval of 1s");
+    steady("timeout: 0s", "must be more than 0");
+    steady("alpha: 0%", "no run could ever be aborted");
+    steady("baseline: { for: 5s }", "at least ten samples");
+    steady("baseline: { for: 11m }", "`for` up to `max`");
+    steady(
+        "recovery: { within: 30s, hold: 30s }",
+        "`hold` must be above 0 and below `within`",
+    );
+    steady("blind: { abortAfter: 0 }", "`abortAfter` is 0");
+    steady("budget: { failedRequests: 0 }", "`failedRequests` is 0");
+    steady("budget: {}", "`failedRequests` is missing");
+    steady(
+        "control: { design: sham }",
+        "sham slots are not run by this version",
+    );
+    steady("control: { real: 5 }", "repeated slots are not run");
+    steady("anyOf: []", "groups of vantage points");
+}
+
+#[test]
+fn a_baseline_must_be_able_to_show_the_limit() {
+    assert_eq!(super::clean_requests(Share::percent(1)), 299);
+    assert_eq!(super::clean_requests(Share(5_000)), 598);
+    assert_eq!(super::clean_requests(Share(1_000)), 2_995);
+    let slow = GOOD
+        .replace("requests: 5", "requests: 1")
+        .replace("    probes:\n", "    baseline: { max: 2m }\n    probes:\n");
+    let said = problems(&slow);
+    assert!(said[0].contains("at 1 requests/s a limit of 1 % needs 5m of baseline (299 clean requests), but `baseline.max` is 2m"), "{said:?}");
+}
+
+/// Replaces the probe's source.
+#[track_caller]
+fn source(to: &str, expected: &str) {
+    check(
+        "http: { url: \"http://cart.example.net/health\", requests: 5 }",
+        to,
+        expected,
+    );
+}
+
+#[test]
+fn probes_look_at_sensible_places() {
+    source("http: { url: \"ftp://cart/\" }", "`ftp` is not http or https");
+    source("http: { url: \"http://a:b@cart/\" }", "has a user or password");
+    source(
+        "http: { url: \"http://169.254.169.254/latest\" }",
+        "it is never probed",
+    );
+    source(
+        "http: { url: \"http://2852039166/\" }",
+        "another spelling of 169.254.169.254",
+    );
+    source(
+        "http: { url: \"http://0x7f.1/\" }",
+        "another spelling of 127.0.0.1",
+    );
+    source(
+        "http: { url: \"http://[::ffff:169.254.169.254]/\" }",
+        "it is never probed",
+    );
+    source("http: { url: \"http://[fd00:ec2::254]/\" }", "it is never probed");
+    source("http: { url: \"http://c\u{430}rt.example/\" }", "plain ASCII");
+    source("http: { url: \"http://cart.example./\" }", "ends in a dot");
+    source("http: { url: \"cart/health\" }", "not a web address");
+    source(
+        "http: { url: \"http://cart.example/\", requests: 51 }",
+        "`requests` is 51; it may be 1 to 50",
+    );
+    source("tcp: { address: \"cart\" }", "is not `host:port`");
+    source("tcp: { address: \"cart:0\" }", "is not `host:port`");
+    source("tcp: { address: \"cart:80/x\" }", "is not `host:port`");
+    source(
+        "http: { url: \"http://cart/\" }, tcp: { address: \"cart:80\" }",
+        "more than one source",
+    );
+    source("", "the source is missing");
+    for later in ["prometheus", "haproxy", "graphite", "influxdb", "datadog"] {
+        source(
+            &format!("{later}: {{ url: x }}"),
+            "is not built into this version",
+        );
+    }
+    source("command: { argv: [x] }", "commands are not run by this version");
+}
+
+/// Puts a line into the probe.
+#[track_caller]
+fn probe(line: &str, expected: &str) {
+    check(
+        "        share: { max: 1%, hard: 50% }",
+        &format!("        {line}"),
+        expected,
+    );
+}
+
+#[test]
+fn tolerances_are_of_the_kinds_that_are_judged() {
+    probe("slower_than: 300ms", "did you mean `slowerThan`?");
+    probe(
+        "slowerThan: { baselineP99: 1.5 }",
+        "limits relative to a baseline are not judged",
+    );
+    probe("slowerThan: 900ms", "less than the timeout of 800ms");
+    probe("body: { regex: \"(\" }", "`regex` can't be used");
+    probe("body: { jsonpath: $.x }", "JSON paths are not judged");
+    probe("value: { min: 1 }", "tolerances on values are not judged");
+    probe(
+        "relative: { to: control }",
+        "relative to a control are not judged",
+    );
+    probe("status: []", "every answer would be bad");
+    probe("status: [700]", "is not a status code or class");
+    probe("share: { max: 0% }", "no number of good answers");
+    probe("share: { max: 60% }", "not above the limit");
+    probe("share: { max: 101% }", "more than 100 %");
+    probe("dip: { max: 1%, for: 5s }", "`max` must be above the limit");
+    probe("dip: { max: 25%, for: 10m }", "below `recovery.within`");
+    probe("dip: { max: 25% }", "`for` is missing");
+    let twice = GOOD.replace(
+        "      - name: cart-edge",
+        "      - { name: cart-edge, source: { marathon: {} } }\n      - name: cart-edge",
+    );
+    assert!(problems(&twice)[0].contains("two probes are called `cart-edge`"));
+    let tcp = GOOD
+        .replace(
+            "http: { url: \"http://cart.example.net/health\", requests: 5 }",
+            "tcp: { address: \"cart:80\" }",
+        )
+        .replace("        share:", "        status: [200]\n        share:");
+    assert!(problems(&tcp)[0].contains("`status` has no meaning for a `tcp` source"));
+}
+
+/// Replaces the approval.
+#[track_caller]
+fn approval(to: &str, expected: &str) {
+    check(
+        "{ mode: required, approvers: { users: [U012AB3CD], groups: [S0614TZR7] }, quorum: 1, expires: 30m }",
+        to,
+        expected,
+    );
+}
+
+#[test]
+fn approvers_are_known_by_id_and_are_enough() {
+    approval("{ mode: required }", "nobody may give it");
+    approval("{ approvers: { users: [] } }", "nobody may give it");
+    approval("{ approvers: { users: [ana] } }", "is not a Slack user id");
+    approval("{ approvers: { users: [\"@ana\"] } }", "is not a Slack user id");
+    approval(
+        "{ approvers: { groups: [U012AB3CD] } }",
+        "is not a Slack user group id",
+    );
+    approval(
+        "{ approvers: { tokens: [U012AB3CD] } }",
+        "is not the name of an API token",
+    );
+    approval(
+        "{ approvers: { users: [U012AB3CD] }, quorum: 2 }",
+        "only 1 may approve",
+    );
+    approval(
+        "{ approvers: { users: [U012AB3CD] }, quorum: 0 }",
+        "`quorum` is 0",
+    );
+    approval(
+        "{ approvers: { users: [U012AB3CD] }, expires: 25h }",
+        "it may be 1m to 24h",
+    );
+    approval(
+        "{ approvers: { users: [U012AB3CD] }, expires: 0s }",
+        "it may be 1m to 24h",
+    );
+    approval("{ mode: veto }", "`veto` is not available");
+    approval("{ mode: standing }", "`standing` is not available");
+    approval(
+        "{ mode: automatic, approvers: { users: [U012AB3CD] } }",
+        "would be ignored",
+    );
+    check(
+        "channel: C012AB3CD",
+        "channel: \"#chaos\"",
+        "is not a Slack channel id",
+    );
+    check(
+        "channel: C012AB3CD",
+        "channel: C012AB3CD, digest: daily",
+        "digests are not sent",
+    );
+}
+
+#[test]
+fn later_parts_of_the_design_are_refused_not_ignored() {
+    add(
+        "  change: { ref: CHG1 }",
+        "change-board references are not checked",
+    );
+    add("  expect: { alert: X }", "alerts are not tested");
+    add("  onDisproved: hold", "findings are not held");
+    add("  dryRun: true", "unknown field `dryRun`");
+}
+
+#[test]
+fn a_policy_can_be_said_in_sentences() {
+    insta::assert_snapshot!(allows(&policy(GOOD)), @r"
+    Kills 1 task of /shop/cart on prod, when a person asks, on Mon, Tue, Wed, Thu 09:30 to 15:30 Europe/Madrid time, except on 2 holidays; the next run on the same app at the earliest on the next work day.
+    Never more than 1 task down or 20 % of an app, never fewer than 2 healthy, 1 app at once, at most 4 kills in 1h; 1 person of U012AB3CD, group S0614TZR7 must approve each plan within 30m.
+    ");
+}

@@ -431,3 +431,7 @@ pub(super) fn sentence(error: &dyn std::error::Error) -> String {
     }
     text
 }
+
+#[cfg(test)]
+#[path = "client_test.rs"]
+mod tests;

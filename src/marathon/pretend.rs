@@ -89,7 +89,7 @@ pub(super) async fn serve(choose: impl Fn(&str) -> Do + Send + Sync + 'static) -
                         socket.write_all(&bytes).await.ok();
                         socket.shutdown().await.ok();
                         // Wait for the other side, so that nothing is cut off by a reset.
-                        socket.read(&mut buffer).await.ok();
+                        let _closed = socket.read(&mut buffer).await;
                     }
                     Do::Hang => std::future::pending().await,
                     Do::Close => {}

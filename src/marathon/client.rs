@@ -1,0 +1,437 @@
+//! Reading: several nodes, one answer, and a sentence for everything that could not be read.
+
+use super::auth::{Auth, REFUSED_LOGIN};
+use super::convert::{Seen, app};
+use super::tls::{TlsFiles, configure};
+use super::wire;
+use crate::model::ids::{AppId, ClusterName};
+use crate::model::snapshot::{App, ClusterInfo, Gap, GapKind, MarathonVersion, Snapshot};
+use crate::ports::clock::Clock;
+use crate::ports::cluster::Query;
+use chrono::{DateTime, Utc};
+use reqwest::header::{self, HeaderMap};
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use url::Url;
+
+/// Most bytes of an answer that is not the app list.
+const SMALL: usize = 8 << 20;
+/// Most bytes of the app list, unpacked.
+const LARGE: usize = 512 << 20;
+/// Redirects followed by hand before giving up.
+const HOPS: usize = 3;
+
+/// Everything a client needs.
+#[derive(Clone)]
+pub struct Options {
+    /// Name of the cluster in the settings.
+    pub cluster: ClusterName,
+    /// Base addresses of the nodes, tried in this order; a path in front of `/v2` is allowed.
+    pub urls: Vec<Url>,
+    /// Who we are.
+    pub auth: Auth,
+    /// Files for TLS.
+    pub tls: TlsFiles,
+    /// `host` or `host:port` beside those of `urls` to which credentials may go: for redirects and for
+    /// the leader that Marathon names.
+    pub allowed_hosts: BTreeSet<String>,
+    /// For a connection with its TLS handshake; 5 s is usual.
+    pub connect_timeout: Duration,
+    /// For one whole read; at least 30 s for big clusters.
+    pub read_timeout: Duration,
+    /// Silence after which an event stream counts as dead; 30 s, Marathon says something every 10 s.
+    pub event_silence: Duration,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// Why no client could be made. Nothing was sent.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("Marathon {cluster}: {why}")]
+pub struct SetupError {
+    /// Which cluster.
+    pub cluster: ClusterName,
+    /// In a sentence.
+    pub why: String,
+}
+
+/// One Marathon. Cheap to share by reference; holds no state but the leader's address.
+pub struct Client {
+    pub(super) options: Options,
+    pub(super) tls: Arc<rustls::ClientConfig>,
+    pub(super) http: reqwest::Client,
+    leader: Mutex<Option<String>>,
+}
+
+/// An answer, whatever its status.
+pub(super) struct Answer {
+    pub status: u16,
+    pub headers: HeaderMap,
+    pub body: Vec<u8>,
+}
+
+impl Client {
+    /// Makes a client; sends nothing.
+    ///
+    /// # Errors
+    ///
+    /// When the addresses, files or credentials cannot be used, in a sentence.
+    pub fn new(options: Options) -> Result<Self, SetupError> {
+        let refuse = |why: String| SetupError {
+            cluster: options.cluster.clone(),
+            why,
+        };
+        if options.urls.is_empty() {
+            return Err(refuse("no address is configured".to_owned()));
+        }
+        for url in &options.urls {
+            let plain = url.username().is_empty() && url.password().is_none() && url.query().is_none();
+            if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() || !plain {
+                return Err(refuse(format!(
+                    "the address of {} must be http:// or https://, without credentials or a query",
+                    url.host_str().unwrap_or("a node")
+                )));
+            }
+        }
+        match &options.auth {
+            Auth::DcosServiceAccount { .. } => return Err(refuse(REFUSED_LOGIN.to_owned())),
+            Auth::Basic { user, .. } if user.contains(':') => {
+                return Err(refuse("the user name must not contain a colon".to_owned()));
+            }
+            auth => auth.header().map(drop).map_err(refuse)?,
+        }
+        let tls = configure(&options.tls).map_err(refuse)?;
+        let http = reqwest::Client::builder()
+            .tls_backend_preconfigured((*tls).clone())
+            .retry(reqwest::retry::never())
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .http1_only()
+            .connect_timeout(options.connect_timeout)
+            .user_agent(super::changes::AGENT)
+            .build()
+            .map_err(|e| refuse(format!("the HTTP client could not be made: {}", sentence(&e))))?;
+        Ok(Self {
+            options,
+            tls,
+            http,
+            leader: Mutex::new(None),
+        })
+    }
+
+    /// Base addresses, the leader's first where credentials may go there.
+    pub(super) fn nodes(&self) -> Vec<Url> {
+        let leader = self.leader.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut nodes = self.options.urls.clone();
+        if let Some(leader) = leader
+            .and_then(|l| Url::parse(&l).ok())
+            .filter(|l| self.may_go_to(l))
+        {
+            match nodes.iter().position(|n| n.origin() == leader.origin()) {
+                Some(place) => nodes[..=place].rotate_right(1),
+                None => nodes.insert(0, leader),
+            }
+        }
+        nodes
+    }
+
+    /// Whether credentials may go to this address: a configured node or a listed host, and never in
+    /// plain text when the nodes are configured with TLS.
+    pub(super) fn may_go_to(&self, url: &Url) -> bool {
+        let Some(host) = url.host_str() else { return false };
+        if self.options.urls.iter().any(|u| u.origin() == url.origin()) {
+            return true;
+        }
+        let scheme = url.scheme() == "https"
+            || (url.scheme() == "http" && self.options.urls.iter().all(|u| u.scheme() == "http"));
+        let with_port = format!("{host}:{}", url.port_or_known_default().unwrap_or(0));
+        scheme
+            && (self.options.allowed_hosts.contains(host) || self.options.allowed_hosts.contains(&with_port))
+    }
+
+    pub(super) fn remember_leader(&self, headers: &HeaderMap) {
+        if let Some(told) = headers.get("x-marathon-leader").and_then(|v| v.to_str().ok()) {
+            *self.leader.lock().unwrap_or_else(PoisonError::into_inner) = Some(told.to_owned());
+        }
+    }
+
+    fn told_leader(&self) -> Option<String> {
+        self.leader.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// One GET, redirects followed by hand with credentials, to listed hosts only. The body is not read.
+    ///
+    /// # Errors
+    ///
+    /// A sentence, and whether another node may do better.
+    pub(super) async fn open(
+        &self,
+        mut url: Url,
+        accept: &'static str,
+        timeout: Option<Duration>,
+    ) -> Result<reqwest::Response, (String, bool)> {
+        for _ in 0..=HOPS {
+            let mut request = self.http.get(url.clone()).header(header::ACCEPT, accept);
+            if let Some(value) = self.options.auth.header().map_err(|why| (why, false))? {
+                request = request.header(header::AUTHORIZATION, value);
+            }
+            if let Some(timeout) = timeout {
+                request = request.timeout(timeout);
+            }
+            let response = request
+                .send()
+                .await
+                .map_err(|e| (sentence(&e.without_url()), true))?;
+            self.remember_leader(response.headers());
+            if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
+                return Ok(response);
+            }
+            let target = response
+                .headers()
+                .get(header::LOCATION)
+                .and_then(|l| l.to_str().ok());
+            let target = target
+                .and_then(|t| url.join(t).ok())
+                .ok_or_else(|| (format!("{} redirects to nowhere", place(&url)), true))?;
+            if !self.may_go_to(&target) {
+                return Err((
+                    format!(
+                        "{} redirects to {}, which is not among the hosts that may get our credentials: \
+                         list it if it is a Marathon node",
+                        place(&url),
+                        place(&target)
+                    ),
+                    true,
+                ));
+            }
+            url = target;
+        }
+        Err((format!("{} redirects in a circle", place(&url)), true))
+    }
+
+    async fn read_from(&self, url: Url, most: usize) -> Result<Answer, (String, bool)> {
+        let node = place(&url);
+        let mut renewed = false;
+        let mut response = loop {
+            let response = self
+                .open(url.clone(), "application/json", Some(self.options.read_timeout))
+                .await
+                .map_err(|(why, again)| (format!("{node}: {why}"), again))?;
+            // A token may have been renewed while the request was under way: once more, and only once.
+            if response.status() != 401 || renewed || matches!(self.options.auth, Auth::None) {
+                break response;
+            }
+            renewed = true;
+        };
+        let mut body = Vec::new();
+        loop {
+            match response.chunk().await {
+                Ok(Some(chunk)) if body.len() + chunk.len() > most => {
+                    return Err((format!("{node} sent more than {} MiB", most >> 20), false));
+                }
+                Ok(Some(chunk)) => body.extend_from_slice(&chunk),
+                Ok(None) => break,
+                Err(e) => {
+                    return Err((
+                        format!("{node} broke off its answer: {}", sentence(&e.without_url())),
+                        true,
+                    ));
+                }
+            }
+        }
+        let status = response.status().as_u16();
+        let fault = matches!(status, 502..=504) || (status == 500 && wire::message(&body).is_none());
+        if fault {
+            return Err((
+                format!("{node} answered {status} with {}", wire::said(&body)),
+                true,
+            ));
+        }
+        Ok(Answer {
+            status,
+            headers: response.headers().clone(),
+            body,
+        })
+    }
+
+    /// Reads from the first node that can answer.
+    async fn read(&self, path: &[&str], query: &[(&str, &str)], most: usize) -> Result<Answer, String> {
+        let mut all = Vec::new();
+        for node in self.nodes() {
+            match self.read_from(address(&node, path, query), most).await {
+                Ok(answer) => return Ok(answer),
+                Err((why, again)) => {
+                    all.push(why);
+                    if !again {
+                        break;
+                    }
+                }
+            }
+        }
+        Err(all.join("; "))
+    }
+
+    async fn read_ok(&self, path: &[&str], query: &[(&str, &str)], most: usize) -> Result<Answer, String> {
+        let answer = self.read(path, query, most).await?;
+        if answer.status == 200 {
+            Ok(answer)
+        } else {
+            Err(refused(answer.status, &answer.body))
+        }
+    }
+
+    async fn info(&self) -> Result<ClusterInfo, String> {
+        let before = self.options.clock.now();
+        let answer = self.read_ok(&["v2", "info"], &[], SMALL).await?;
+        let middle = before + (self.options.clock.now() - before) / 2;
+        let info: wire::Info = serde_json::from_slice(&answer.body)
+            .map_err(|e| format!("its answer is {}: {e}", wire::said(&answer.body)))?;
+        let date = answer.headers.get(header::DATE).and_then(|d| d.to_str().ok());
+        let date = date
+            .and_then(|d| DateTime::parse_from_rfc2822(d).ok())
+            .map(|d| d.with_timezone(&Utc));
+        Ok(ClusterInfo {
+            framework_id: info
+                .framework_id
+                .filter(|id| !id.is_empty())
+                .ok_or("it has no framework id yet: Marathon is not registered with Mesos")?,
+            version: MarathonVersion::parse(&info.version)
+                .ok_or_else(|| format!("its version {:?} is not a version", info.version))?,
+            leader: self.told_leader().or(info.leader),
+            clock_offset_ms: date.map(|d| (d - middle).num_milliseconds()),
+        })
+    }
+
+    pub(super) async fn look_at_all(&self, queries: &[Query]) -> Snapshot {
+        let taken_at = self.options.clock.now();
+        let mut seen = Seen::default();
+        let mut info = self.info().await;
+        let leader = self.told_leader();
+        // One at a time: parallel lists only slow Marathon down.
+        for query in queries {
+            let label = query
+                .selector
+                .as_ref()
+                .filter(|s| !s.terms.is_empty())
+                .map(ToString::to_string);
+            let mut params: Vec<(&str, &str)> = Vec::new();
+            params.extend(label.as_deref().map(|l| ("label", l)));
+            params.extend(query.id_contains.as_deref().map(|id| ("id", id)));
+            params.extend(["apps.tasks", "apps.counts", "apps.deployments"].map(|e| ("embed", e)));
+            match self.read_ok(&["v2", "apps"], &params, LARGE).await {
+                Ok(answer) => seen.take(&answer.body),
+                Err(why) => seen.gaps.push(gap(GapKind::Apps, "the app list", &why)),
+            }
+        }
+        match self.read_ok(&["v2", "deployments"], &[], SMALL).await {
+            Ok(answer) => seen.take_deployments(&answer.body),
+            Err(why) => seen
+                .gaps
+                .push(gap(GapKind::Deployments, "the list of deployments", &why)),
+        }
+        match self.read_ok(&["v2", "queue"], &[], SMALL).await {
+            Ok(answer) => seen.take_queue(&answer.body),
+            Err(why) => seen.gaps.push(gap(GapKind::Queue, "the launch queue", &why)),
+        }
+        if self.told_leader() != leader {
+            info = self.info().await;
+        }
+        let info = info
+            .map_err(|why| seen.gaps.push(gap(GapKind::Info, "/v2/info", &why)))
+            .ok();
+        Snapshot {
+            cluster: self.options.cluster.clone(),
+            taken_at,
+            info,
+            apps: seen.apps,
+            gaps: seen.gaps,
+        }
+    }
+
+    pub(super) async fn look_at_one(&self, id: &AppId) -> Result<Option<App>, Gap> {
+        let unseen = |why: String| Gap {
+            app: Some(id.clone()),
+            what: GapKind::Apps,
+            why: format!("{id}: {why}"),
+        };
+        AppId::parse(id.as_str()).map_err(unseen)?;
+        let mut path = vec!["v2", "apps"];
+        path.extend(id.as_str().split('/').skip(1));
+        let answer = self.read(&path, &[], SMALL).await.map_err(unseen)?;
+        match answer.status {
+            200 => {
+                let one: wire::OneApp<'_> = serde_json::from_slice(&answer.body)
+                    .map_err(|e| unseen(format!("the answer is {}: {e}", wire::said(&answer.body))))?;
+                let seen = app(one.app.get()).map_err(|gap| unseen(gap.why))?;
+                if seen.id == *id {
+                    Ok(Some(seen))
+                } else {
+                    Err(unseen(format!("Marathon answered about {}", seen.id)))
+                }
+            }
+            404 if wire::message(&answer.body).is_some_and(|m| m == format!("App '{id}' does not exist")) => {
+                Ok(None)
+            }
+            status => Err(unseen(refused(status, &answer.body))),
+        }
+    }
+}
+
+fn gap(what: GapKind, name: &str, why: &str) -> Gap {
+    Gap {
+        app: None,
+        what,
+        why: format!("{name} could not be read: {why}"),
+    }
+}
+
+/// `base` with these path segments (encoded) and this query.
+pub(super) fn address(base: &Url, path: &[&str], query: &[(&str, &str)]) -> Url {
+    let mut url = base.clone();
+    if let Ok(mut segments) = url.path_segments_mut() {
+        segments.pop_if_empty().extend(path);
+    }
+    url.set_fragment(None);
+    if !query.is_empty() {
+        url.query_pairs_mut().extend_pairs(query);
+    }
+    url
+}
+
+/// Where, without anything secret.
+pub(super) fn place(url: &Url) -> String {
+    url.origin().ascii_serialization()
+}
+
+/// What a status other than 200 means, in a sentence.
+pub(super) fn refused(status: u16, body: &[u8]) -> String {
+    let said = wire::said(body);
+    let busy = wire::message(body).is_some_and(|m| m.contains("running deployments"));
+    match status {
+        401 => format!("Marathon does not know us (401, {said}): check the credentials"),
+        403 if busy => format!("Marathon has too many running deployments (403, {said})"),
+        403 => format!("Marathon knows us but does not allow it (403, {said}): check the permissions"),
+        404 => format!("there is no such thing at this address (404, {said})"),
+        409 => format!("a deployment holds the lock (409, {said})"),
+        _ => format!("Marathon answered {status} with {said}"),
+    }
+}
+
+/// An error with its causes, in one line.
+pub(super) fn sentence(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let more = inner.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = inner.source();
+    }
+    text
+}
+
+#[cfg(test)]
+#[path = "client_test.rs"]
+mod tests;

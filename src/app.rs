@@ -29,7 +29,10 @@ pub fn works() -> Works {
 }
 
 fn missing(what: &str) -> Trouble {
-    Trouble::new(Exit::Ours, format!("`{what}` is not wired into this build; nothing was done"))
+    Trouble::new(
+        Exit::Ours,
+        format!("`{what}` is not wired into this build; nothing was done"),
+    )
 }
 
 fn absent<A: 'static, T: Send + 'static>(what: &'static str) -> Work<A, T> {
@@ -40,7 +43,10 @@ struct Wall;
 
 #[async_trait]
 impl Clock for Wall {
-    #[expect(clippy::disallowed_methods, reason = "stands in until the clock adapter is there")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "stands in until the clock adapter is there"
+    )]
     fn now(&self) -> DateTime<Utc> {
         Utc::now()
     }

@@ -100,8 +100,10 @@ impl From<Exit> for ExitCode {
 
 /// The table that closes `--help`.
 pub fn table() -> String {
-    let lines: Vec<String> =
-        Exit::ALL.iter().map(|exit| format!("  {:>2}  {}", exit.code(), exit.meaning())).collect();
+    let lines: Vec<String> = Exit::ALL
+        .iter()
+        .map(|exit| format!("  {:>2}  {}", exit.code(), exit.meaning()))
+        .collect();
     format!("Exit codes:\n{}", lines.join("\n"))
 }
 

@@ -6,7 +6,10 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     // First of all: nothing that speaks TLS works without it, and a second provider would be a surprise.
-    if rustls::crypto::ring::default_provider().install_default().is_err() {
+    if rustls::crypto::ring::default_provider()
+        .install_default()
+        .is_err()
+    {
         eprintln!("heartbreak: a TLS provider is installed already: this is our own fault");
         return Exit::Ours.into();
     }
@@ -17,5 +20,7 @@ fn main() -> ExitCode {
             return Exit::Ours.into();
         }
     };
-    runtime.block_on(cli::main(std::env::args_os(), &app::works())).into()
+    runtime
+        .block_on(cli::main(std::env::args_os(), &app::works()))
+        .into()
 }

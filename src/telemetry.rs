@@ -31,7 +31,15 @@ impl LogForm {
 const DEFAULT_FILTER: &str = "info,hyper=warn,hyper_util=warn,reqwest=warn,h2=warn,rustls=warn,sqlx=warn";
 
 /// Crates that print headers and bodies, hence secrets, below `INFO`: `$RUST_LOG` cannot get at those.
-const NEVER_BELOW_INFO: &[&str] = &["hyper", "hyper_util", "h2", "reqwest", "rustls", "slack_morphism", "tower_http"];
+const NEVER_BELOW_INFO: &[&str] = &[
+    "hyper",
+    "hyper_util",
+    "h2",
+    "reqwest",
+    "rustls",
+    "slack_morphism",
+    "tower_http",
+];
 
 /// Whether a line of this crate and level may be printed at all.
 fn printable(target: &str, level: Level) -> bool {
@@ -44,11 +52,21 @@ pub fn init(form: LogForm) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT_FILTER));
     let safe = filter_fn(|meta| printable(meta.target(), *meta.level()));
     let lines = match form {
-        LogForm::Json => fmt::layer().json().flatten_event(true).with_writer(std::io::stderr).boxed(),
-        LogForm::Text => fmt::layer().with_writer(std::io::stderr).with_target(false).boxed(),
+        LogForm::Json => fmt::layer()
+            .json()
+            .flatten_event(true)
+            .with_writer(std::io::stderr)
+            .boxed(),
+        LogForm::Text => fmt::layer()
+            .with_writer(std::io::stderr)
+            .with_target(false)
+            .boxed(),
     };
     // Fails only when somebody logs already, as in tests.
-    let _ = tracing_subscriber::registry().with(filter).with(lines.with_filter(safe)).try_init();
+    let _ = tracing_subscriber::registry()
+        .with(filter)
+        .with(lines.with_filter(safe))
+        .try_init();
 }
 
 /// What a metric is.
@@ -81,12 +99,22 @@ const fn metric(
     labels: &'static [&'static str],
     help: &'static str,
 ) -> Metric {
-    Metric { name, kind, labels, help }
+    Metric {
+        name,
+        kind,
+        labels,
+        help,
+    }
 }
 
 /// Every metric there is. App ids are never labels, but for the bounded `app_disturbed`.
 pub const METRICS: &[Metric] = &[
-    metric("heartbreak_passes_total", Kind::Counter, &[], "Turns of the loop."),
+    metric(
+        "heartbreak_passes_total",
+        Kind::Counter,
+        &[],
+        "Turns of the loop.",
+    ),
     metric(
         "heartbreak_gate_answers_total",
         Kind::Counter,
@@ -99,9 +127,19 @@ pub const METRICS: &[Metric] = &[
         &["outcome"],
         "Kill requests by what became of them.",
     ),
-    metric("heartbreak_charged", Kind::Gauge, &[], "Kills that still count as a task down because of us."),
+    metric(
+        "heartbreak_charged",
+        Kind::Gauge,
+        &[],
+        "Kills that still count as a task down because of us.",
+    ),
     metric("heartbreak_runs", Kind::Gauge, &["phase"], "Open runs by phase."),
-    metric("heartbreak_verdicts_total", Kind::Counter, &["verdict"], "Runs that ended, by verdict."),
+    metric(
+        "heartbreak_verdicts_total",
+        Kind::Counter,
+        &["verdict"],
+        "Runs that ended, by verdict.",
+    ),
     metric(
         "heartbreak_probe_samples_total",
         Kind::Counter,
@@ -126,13 +164,48 @@ pub const METRICS: &[Metric] = &[
         &[],
         "Kill requests that left after a breach. Anything but 0 is a bug.",
     ),
-    metric("heartbreak_snapshot_age_seconds", Kind::Gauge, &["cluster"], "Age of the last whole look."),
-    metric("heartbreak_journal_seconds", Kind::Histogram, &[], "Time that a durable append takes."),
-    metric("heartbreak_outbox_waiting", Kind::Gauge, &[], "Messages that wait for Slack."),
-    metric("heartbreak_slack_rate_limited_total", Kind::Counter, &[], "Answers of Slack that said: later."),
-    metric("heartbreak_leader", Kind::Gauge, &[], "1 where this process decides."),
-    metric("heartbreak_halted", Kind::Gauge, &[], "1 while everything is stopped."),
-    metric("heartbreak_armed", Kind::Gauge, &[], "1 where the settings let it kill."),
+    metric(
+        "heartbreak_snapshot_age_seconds",
+        Kind::Gauge,
+        &["cluster"],
+        "Age of the last whole look.",
+    ),
+    metric(
+        "heartbreak_journal_seconds",
+        Kind::Histogram,
+        &[],
+        "Time that a durable append takes.",
+    ),
+    metric(
+        "heartbreak_outbox_waiting",
+        Kind::Gauge,
+        &[],
+        "Messages that wait for Slack.",
+    ),
+    metric(
+        "heartbreak_slack_rate_limited_total",
+        Kind::Counter,
+        &[],
+        "Answers of Slack that said: later.",
+    ),
+    metric(
+        "heartbreak_leader",
+        Kind::Gauge,
+        &[],
+        "1 where this process decides.",
+    ),
+    metric(
+        "heartbreak_halted",
+        Kind::Gauge,
+        &[],
+        "1 while everything is stopped.",
+    ),
+    metric(
+        "heartbreak_armed",
+        Kind::Gauge,
+        &[],
+        "1 where the settings let it kill.",
+    ),
     metric(
         "heartbreak_app_disturbed",
         Kind::Gauge,
@@ -142,7 +215,9 @@ pub const METRICS: &[Metric] = &[
 ];
 
 /// Upper bounds of the histograms' buckets in seconds: fence closing is promised within 5 ms at p99.
-const BUCKETS: &[f64] = &[0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
+const BUCKETS: &[f64] = &[
+    0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0,
+];
 
 /// How often finished histogram samples are folded, so that memory stays bounded when nobody scrapes.
 const UPKEEP: Duration = Duration::from_secs(5);
@@ -150,7 +225,13 @@ const UPKEEP: Duration = Duration::from_secs(5);
 /// Gives every metric its description, and those without labels their zero, so that "no kill after a
 /// breach" is a number to alert on and not an absence.
 pub fn describe() {
-    for Metric { name, kind, labels, help } in METRICS.iter().copied() {
+    for Metric {
+        name,
+        kind,
+        labels,
+        help,
+    } in METRICS.iter().copied()
+    {
         match kind {
             Kind::Counter => metrics::describe_counter!(name, help),
             Kind::Gauge => metrics::describe_gauge!(name, help),
@@ -221,7 +302,12 @@ mod tests {
             let text = std::fs::read_to_string(&file).unwrap();
             for found in literal.captures_iter(&text) {
                 seen += 1;
-                assert!(known.contains(&found[1]), "{}: {} is not in METRICS", file.display(), &found[1]);
+                assert!(
+                    known.contains(&found[1]),
+                    "{}: {} is not in METRICS",
+                    file.display(),
+                    &found[1]
+                );
             }
         }
         assert!(seen >= METRICS.len());
@@ -233,7 +319,12 @@ mod tests {
         assert_eq!(names.len(), METRICS.len());
         for metric in METRICS {
             assert!(metric.name.starts_with("heartbreak_"), "{}", metric.name);
-            assert_eq!(metric.name.ends_with("_total"), metric.kind == Kind::Counter, "{}", metric.name);
+            assert_eq!(
+                metric.name.ends_with("_total"),
+                metric.kind == Kind::Counter,
+                "{}",
+                metric.name
+            );
         }
     }
 
@@ -243,7 +334,10 @@ mod tests {
         metrics::with_local_recorder(&recorder, describe);
         let text = recorder.handle().render();
         assert!(text.contains("heartbreak_kills_after_breach_total 0"), "{text}");
-        assert!(text.contains("# HELP heartbreak_kills_after_breach_total"), "{text}");
+        assert!(
+            text.contains("# HELP heartbreak_kills_after_breach_total"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -79,8 +79,15 @@ pub(super) struct Clear {
     reason: Vec<String>,
 }
 
-pub(super) async fn start(args: Start, client: &Client, works: &Works, out: &mut Out) -> Result<Exit, Trouble> {
-    let reply: Reply = client.post(&["policies", &args.policy, "runs"], &json!({})).await?;
+pub(super) async fn start(
+    args: Start,
+    client: &Client,
+    works: &Works,
+    out: &mut Out,
+) -> Result<Exit, Trouble> {
+    let reply: Reply = client
+        .post(&["policies", &args.policy, "runs"], &json!({}))
+        .await?;
     let run = match (&reply, args.wait) {
         (Reply::Run(view), true) => view.run.id.clone(),
         (_, true) => {
@@ -112,20 +119,31 @@ async fn wait(run: &RunId, client: &Client, works: &Works, out: &mut Out) -> Res
                     print(&out.say(&view, || show::run::ending(&view, out))?)?;
                     return match &view.run.verdict {
                         Some(verdict) => Ok(Exit::from(verdict)),
-                        None => Err(Trouble::new(Exit::Ours, format!("run {run} ended without a verdict"))),
+                        None => Err(Trouble::new(
+                            Exit::Ours,
+                            format!("run {run} ended without a verdict"),
+                        )),
                     };
                 }
             }
-            Err(trouble) if matches!(trouble.exit, Exit::Unreachable | Exit::Later) && failed < LOOKS_FAILED_MAX => {
+            Err(trouble)
+                if matches!(trouble.exit, Exit::Unreachable | Exit::Later) && failed < LOOKS_FAILED_MAX =>
+            {
                 failed += 1;
                 if failed == 1 {
-                    eprintln!("heartbreak: cannot see the run for the moment, still waiting: {}", first_line(&trouble));
+                    eprintln!(
+                        "heartbreak: cannot see the run for the moment, still waiting: {}",
+                        first_line(&trouble)
+                    );
                 }
             }
             Err(trouble) => {
                 return Err(Trouble::new(
                     trouble.exit,
-                    format!("{}\nGave up waiting; run {run} goes on. See: heartbreak describe run {run}", trouble.text),
+                    format!(
+                        "{}\nGave up waiting; run {run} goes on. See: heartbreak describe run {run}",
+                        trouble.text
+                    ),
                 ));
             }
         }
@@ -150,18 +168,27 @@ pub(super) async fn approve(args: Approve, client: &Client, out: &Out) -> Result
             ),
         ));
     };
-    let reply: Reply = client.post(&["runs", &run, "approve"], &json!({ "digest": digest })).await?;
+    let reply: Reply = client
+        .post(&["runs", &run, "approve"], &json!({ "digest": digest }))
+        .await?;
     answer(&reply, out)
 }
 
 pub(super) async fn deny(args: Deny, client: &Client, out: &Out) -> Result<Exit, Trouble> {
     let body = json!({ "reason": args.reason.join(" ") });
-    answer(&client.post::<Reply>(&["runs", &args.run, "deny"], &body).await?, out)
+    answer(
+        &client.post::<Reply>(&["runs", &args.run, "deny"], &body).await?,
+        out,
+    )
 }
 
 pub(super) async fn abort(args: Abort, client: &Client, out: &Out) -> Result<Exit, Trouble> {
     let body = json!({ "reason": args.reason.join(" ") });
-    let path: &[&str] = if args.run == "all" { &["abort"] } else { &["runs", &args.run, "abort"] };
+    let path: &[&str] = if args.run == "all" {
+        &["abort"]
+    } else {
+        &["runs", &args.run, "abort"]
+    };
     answer(&client.post::<Reply>(path, &body).await?, out)
 }
 
@@ -196,7 +223,11 @@ pub(super) async fn halt(
     };
     tokio::pin!(asking);
     let early = tokio::time::timeout(HALT_FILE_AFTER, &mut asking).await;
-    let file = if here { write_halt_file(state_dir, &reason) } else { Err(not_here(state_dir)) };
+    let file = if here {
+        write_halt_file(state_dir, &reason)
+    } else {
+        Err(not_here(state_dir))
+    };
     let asked = match early {
         Ok(asked) => asked,
         Err(_) => asking.await,
@@ -230,21 +261,30 @@ pub(super) async fn halt(
 }
 
 fn not_here(state_dir: &Path) -> String {
-    format!("the operator is on another host; {} here is not its", state_dir.join("halt").display())
+    format!(
+        "the operator is on another host; {} here is not its",
+        state_dir.join("halt").display()
+    )
 }
 
 /// Writes the halt file durably. One that is there already stays: it holds the first reason.
 fn write_halt_file(state_dir: &Path, reason: &str) -> Result<String, String> {
     let path = state_dir.join("halt");
     let failed = |error: std::io::Error| format!("{}: {error}", path.display());
-    let mut file = match std::fs::OpenOptions::new().write(true).create_new(true).open(&path) {
+    let mut file = match std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .open(&path)
+    {
         Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
             return Ok(format!("The halt file {} was there already.", path.display()));
         }
         Err(error) => return Err(failed(error)),
     };
-    file.write_all(format!("{reason}\n").as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
+    file.write_all(format!("{reason}\n").as_bytes())
+        .and_then(|()| file.sync_all())
+        .map_err(failed)?;
     Ok(format!("The halt file {} is written.", path.display()))
 }
 
@@ -255,20 +295,4 @@ fn answer(reply: &Reply, out: &Out) -> Result<Exit, Trouble> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_halt_file_holds_the_first_reason() {
-        let dir = tempfile::tempdir().unwrap();
-        assert!(write_halt_file(dir.path(), "fire").unwrap().contains("is written"));
-        assert!(write_halt_file(dir.path(), "more fire").unwrap().contains("was there already"));
-        assert_eq!(std::fs::read_to_string(dir.path().join("halt")).unwrap(), "fire\n");
-    }
-
-    #[test]
-    fn a_state_directory_that_is_not_there_is_no_halt() {
-        let dir = tempfile::tempdir().unwrap();
-        assert!(write_halt_file(&dir.path().join("none"), "fire").is_err());
-    }
-}
+mod tests;

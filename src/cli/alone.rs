@@ -52,7 +52,13 @@ pub(super) async fn check(args: Check, connection: &Connection, works: &Works) -
         (None, false) => None,
         (None, true) | (Some(_), _) => Some(connection.settings_file()),
     };
-    print(&(works.check)(CheckArgs { settings, paths: args.paths }).await?)?;
+    print(
+        &(works.check)(CheckArgs {
+            settings,
+            paths: args.paths,
+        })
+        .await?,
+    )?;
     Ok(Exit::Done)
 }
 

@@ -75,7 +75,12 @@ impl Client {
             .timeout(ANSWER_WITHIN)
             .user_agent(concat!("heartbreak/", env!("CARGO_PKG_VERSION")))
             .build()
-            .map_err(|error| Trouble::new(Exit::Ours, format!("could not make an HTTP client: {}", chain(&error))))?;
+            .map_err(|error| {
+                Trouble::new(
+                    Exit::Ours,
+                    format!("could not make an HTTP client: {}", chain(&error)),
+                )
+            })?;
         Ok(Self { http, place })
     }
 
@@ -89,7 +94,11 @@ impl Client {
     /// # Errors
     ///
     /// Says what is wrong and what to do.
-    pub async fn get<T: DeserializeOwned>(&self, path: &[&str], query: &[(&str, &str)]) -> Result<T, Trouble> {
+    pub async fn get<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        query: &[(&str, &str)],
+    ) -> Result<T, Trouble> {
         let text = self.get_text(path, query).await?;
         self.read(&text)
     }
@@ -137,7 +146,12 @@ impl Client {
         let mut url = self.place.url.clone();
         // Pushed one by one, so that a slash in an argument stays an argument.
         url.path_segments_mut()
-            .map_err(|()| Trouble::new(Exit::Usage, format!("{} cannot be an operator's address", self.place.url)))?
+            .map_err(|()| {
+                Trouble::new(
+                    Exit::Usage,
+                    format!("{} cannot be an operator's address", self.place.url),
+                )
+            })?
             .pop_if_empty()
             .extend(["api", "v1"])
             .extend(path);
@@ -155,10 +169,20 @@ impl Client {
         if let Some(body) = body {
             request = request.json(body);
         }
-        let response = request.send().await.map_err(|error| self.unreachable(&error, changes))?;
+        let response = request
+            .send()
+            .await
+            .map_err(|error| self.unreachable(&error, changes))?;
         let status = response.status().as_u16();
-        let text = response.text().await.map_err(|error| self.unreachable(&error, changes))?;
-        if (200..300).contains(&status) { Ok(text) } else { Err(self.refused(status, &text)) }
+        let text = response
+            .text()
+            .await
+            .map_err(|error| self.unreachable(&error, changes))?;
+        if (200..300).contains(&status) {
+            Ok(text)
+        } else {
+            Err(self.refused(status, &text))
+        }
     }
 
     fn unreachable(&self, error: &reqwest::Error, changes: bool) -> Trouble {
@@ -178,11 +202,19 @@ impl Client {
         } else {
             "Nothing was changed."
         };
-        Trouble::new(Exit::Later, format!("the operator at {} did not answer: {cause}.\n{happened}", self.place.url))
+        Trouble::new(
+            Exit::Later,
+            format!(
+                "the operator at {} did not answer: {cause}.\n{happened}",
+                self.place.url
+            ),
+        )
     }
 
     fn refused(&self, status: u16, text: &str) -> Trouble {
-        let problem = serde_json::from_str::<Problem>(text).ok().filter(|p| p.kind.starts_with("urn:heartbreak:"));
+        let problem = serde_json::from_str::<Problem>(text)
+            .ok()
+            .filter(|p| p.kind.starts_with("urn:heartbreak:"));
         let Some(problem) = problem else {
             return Trouble::new(
                 Exit::Unreachable,
@@ -236,7 +268,11 @@ fn chain(error: &dyn std::error::Error) -> String {
 
 /// A key for this one request: lets the operator see that two of them are two.
 fn one_off_key() -> String {
-    let number = || std::collections::hash_map::RandomState::new().build_hasher().finish();
+    let number = || {
+        std::collections::hash_map::RandomState::new()
+            .build_hasher()
+            .finish()
+    };
     format!("cli-{:016x}{:016x}", number(), number())
 }
 

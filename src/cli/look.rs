@@ -7,7 +7,9 @@ use super::{Connection, Trouble, print};
 use crate::exit::Exit;
 use crate::model::ids::AppId;
 use crate::model::report::Report as RunReport;
-use crate::model::view::{PlanView, PolicyView, RunView, Status, TimelineItem, WasItYou as Was, Why as WhyView};
+use crate::model::view::{
+    PlanView, PolicyView, RunView, Status, TimelineItem, WasItYou as Was, Why as WhyView,
+};
 use chrono::{DateTime, TimeDelta, Utc};
 use clap::{Args, Subcommand, ValueEnum};
 use std::path::{Path, PathBuf};
@@ -172,13 +174,31 @@ pub(super) async fn plan(
     out: &Out,
 ) -> Result<Exit, Trouble> {
     let settings = connection.settings_file();
-    let Plan { policy, snapshot, save_snapshot } = args;
+    let Plan {
+        policy,
+        snapshot,
+        save_snapshot,
+    } = args;
     if let Some(snapshot) = save_snapshot {
-        print(&(works.save_snapshot)(PlanArgs { policy, snapshot, settings }).await?)?;
+        print(
+            &(works.save_snapshot)(PlanArgs {
+                policy,
+                snapshot,
+                settings,
+            })
+            .await?,
+        )?;
         return Ok(Exit::Done);
     }
     let view: PlanView = match snapshot {
-        Some(snapshot) => (works.plan_snapshot)(PlanArgs { policy, snapshot, settings }).await?,
+        Some(snapshot) => {
+            (works.plan_snapshot)(PlanArgs {
+                policy,
+                snapshot,
+                settings,
+            })
+            .await?
+        }
         None => client()?.get(&["policies", &policy, "plan"], &[]).await?,
     };
     print(&out.say(&view, || show::plan::plan(&view, out))?)?;
@@ -195,7 +215,12 @@ pub(super) async fn why(
     let Why { subject, snapshot } = args;
     let view: WhyView = match snapshot {
         Some(snapshot) => {
-            (works.why_snapshot)(WhyArgs { subject, snapshot, settings: connection.settings_file() }).await?
+            (works.why_snapshot)(WhyArgs {
+                subject,
+                snapshot,
+                settings: connection.settings_file(),
+            })
+            .await?
         }
         None => client()?.get(&["why"], &[("subject", &subject)]).await?,
     };
@@ -220,7 +245,9 @@ pub(super) async fn timeline(
     let items: Vec<TimelineItem> = match journal {
         Some(journal) => {
             let since = Some(when(&since, out.now)?);
-            let app = app.map(|a| AppId::parse(&a).map_err(|why| Trouble::new(Exit::Usage, why))).transpose()?;
+            let app = app
+                .map(|a| AppId::parse(&a).map_err(|why| Trouble::new(Exit::Usage, why)))
+                .transpose()?;
             (works.timeline_journal)(TimelineArgs { journal, since, app }).await?
         }
         None => {
@@ -243,12 +270,24 @@ fn when(text: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>, Trouble> {
             'd' => 86_400,
             _ => return None,
         };
-        let number: i64 = text[..text.len() - 1].parse().ok().filter(|n| (0..=1_000_000).contains(n))?;
+        let number: i64 = text[..text.len() - 1]
+            .parse()
+            .ok()
+            .filter(|n| (0..=1_000_000).contains(n))?;
         now.checked_sub_signed(TimeDelta::seconds(number * unit))
     };
-    DateTime::parse_from_rfc3339(text).ok().map(|at| at.to_utc()).or_else(ago).ok_or_else(|| {
-        Trouble::new(Exit::Usage, format!("--since {text:?} is neither a time like 2026-11-23T14:03:00Z nor how long ago, like 30m"))
-    })
+    DateTime::parse_from_rfc3339(text)
+        .ok()
+        .map(|at| at.to_utc())
+        .or_else(ago)
+        .ok_or_else(|| {
+            Trouble::new(
+                Exit::Usage,
+                format!(
+                    "--since {text:?} is neither a time like 2026-11-23T14:03:00Z nor how long ago, like 30m"
+                ),
+            )
+        })
 }
 
 pub(super) async fn report(
@@ -280,17 +319,27 @@ pub(super) async fn report(
 }
 
 fn read_report(file: &Path) -> Result<RunReport, Trouble> {
-    let bad = |why: String| Trouble::new(Exit::BadInput, format!("{} is no report of ours: {why}", file.display()));
+    let bad = |why: String| {
+        Trouble::new(
+            Exit::BadInput,
+            format!("{} is no report of ours: {why}", file.display()),
+        )
+    };
     let text = std::fs::read_to_string(file).map_err(|e| bad(e.to_string()))?;
     let report: RunReport = serde_json::from_str(&text).map_err(|e| bad(e.to_string()))?;
     if report.schema != crate::model::report::SCHEMA {
-        return Err(bad(format!("its schema is {:?}, wanted is {:?}", report.schema, crate::model::report::SCHEMA)));
+        return Err(bad(format!(
+            "its schema is {:?}, wanted is {:?}",
+            report.schema,
+            crate::model::report::SCHEMA
+        )));
     }
     Ok(report)
 }
 
 fn json(value: &impl serde::Serialize) -> Result<String, Trouble> {
-    serde_json::to_string_pretty(value).map_err(|e| Trouble::new(Exit::Ours, format!("could not write JSON: {e}")))
+    serde_json::to_string_pretty(value)
+        .map_err(|e| Trouble::new(Exit::Ours, format!("could not write JSON: {e}")))
 }
 
 #[cfg(test)]
@@ -301,7 +350,10 @@ mod tests {
     fn since_is_a_time_or_how_long_ago() {
         let now = DateTime::from_timestamp(1_795_442_400, 0).unwrap();
         assert_eq!(when("30m", now).unwrap(), now - TimeDelta::minutes(30));
-        assert_eq!(when("2026-11-23T14:00:00+01:00", now).unwrap().to_rfc3339(), "2026-11-23T13:00:00+00:00");
+        assert_eq!(
+            when("2026-11-23T14:00:00+01:00", now).unwrap().to_rfc3339(),
+            "2026-11-23T13:00:00+00:00"
+        );
         for bad in ["", "30", "m", "-3m", "ä", "3ä", "9999999999d"] {
             assert_eq!(when(bad, now).unwrap_err().exit, Exit::Usage, "{bad:?}");
         }

@@ -33,14 +33,15 @@ use std::path::PathBuf;
 #[command(name = "heartbreak", version, max_term_width = 100, after_help = exit::table())]
 #[command(styles = Styles::plain(), disable_help_subcommand = true, arg_required_else_help = true)]
 pub struct Cli {
-    #[command(flatten)]
-    connection: Connection,
     /// How to print
     #[arg(short, long, global = true, value_enum, default_value = "table")]
     output: show::Format,
     /// How log lines look; json when stderr is not a terminal
     #[arg(long, global = true, value_enum, env = "HEARTBREAK_LOG", value_name = "FORM")]
     log: Option<LogForm>,
+    // Last of the options, so that its heading covers nothing else.
+    #[command(flatten)]
+    connection: Connection,
     #[command(subcommand)]
     command: Command,
 }
@@ -50,7 +51,12 @@ pub struct Cli {
 #[command(next_help_heading = "Where the operator is")]
 pub struct Connection {
     /// The operator's address
-    #[arg(long, global = true, env = "HEARTBREAK_URL", default_value = "http://127.0.0.1:9480")]
+    #[arg(
+        long,
+        global = true,
+        env = "HEARTBREAK_URL",
+        default_value = "http://127.0.0.1:9480"
+    )]
     pub url: String,
     /// The file with the API token; on the operator's own host its token is used by itself
     #[arg(long, global = true, env = "HEARTBREAK_TOKEN_FILE", value_name = "FILE")]
@@ -65,7 +71,9 @@ pub struct Connection {
 impl Connection {
     /// The settings file that was named, or where it is by default.
     pub fn settings_file(&self) -> PathBuf {
-        self.settings.clone().unwrap_or_else(|| PathBuf::from(place::SETTINGS_DEFAULT))
+        self.settings
+            .clone()
+            .unwrap_or_else(|| PathBuf::from(place::SETTINGS_DEFAULT))
     }
 }
 
@@ -130,7 +138,11 @@ pub async fn main(args: impl IntoIterator<Item = OsString>, works: &Works) -> Ex
     if matches!(cli.command, Command::Run | Command::Demo(_) | Command::Sim(_)) {
         telemetry::init(LogForm::choose(cli.log, terminal));
     }
-    let mut out = Out { format: cli.output, pen: Pen::of_stdout(), now: works.clock.now() };
+    let mut out = Out {
+        format: cli.output,
+        pen: Pen::of_stdout(),
+        now: works.clock.now(),
+    };
     match dispatch(cli, works, &mut out).await {
         Ok(exit) => exit,
         Err(trouble) => {
@@ -146,11 +158,20 @@ pub async fn main(args: impl IntoIterator<Item = OsString>, works: &Works) -> Ex
 fn refuse_usage(error: &clap::Error) -> Exit {
     // Nowhere to say so when the terminal is gone.
     let _ = error.print();
-    if error.use_stderr() { Exit::Usage } else { Exit::Done }
+    if error.use_stderr() {
+        Exit::Usage
+    } else {
+        Exit::Done
+    }
 }
 
 async fn dispatch(cli: Cli, works: &Works, out: &mut Out) -> Result<Exit, Trouble> {
-    let Cli { connection, output: _, log: _, command } = cli;
+    let Cli {
+        connection,
+        command,
+        output: _,
+        log: _,
+    } = cli;
     let client = || -> Result<Client, Trouble> {
         let user = std::env::var("SUDO_USER").or_else(|_| std::env::var("USER")).ok();
         Client::new(place::find(&connection, user)?)
@@ -168,10 +189,22 @@ async fn dispatch(cli: Cli, works: &Works, out: &mut Out) -> Result<Exit, Troubl
         Command::Approve(args) => act::approve(args, &client()?, out).await,
         Command::Deny(args) => act::deny(args, &client()?, out).await,
         Command::Abort(args) => act::abort(args, &client()?, out).await,
-        Command::Halt(args) => act::halt(args, client(), &place::state_dir(&connection.settings_file()), out).await,
+        Command::Halt(args) => {
+            act::halt(
+                args,
+                client(),
+                &place::state_dir(&connection.settings_file()),
+                out,
+            )
+            .await
+        }
         Command::Resume(args) => act::resume(args, &client()?, out).await,
         Command::Clear(args) => act::clear(args, &client()?, out).await,
-        Command::Run => (works.run)(works::RunArgs { settings: connection.settings_file() }).await.map(|()| Exit::Done),
+        Command::Run => (works.run)(works::RunArgs {
+            settings: connection.settings_file(),
+        })
+        .await
+        .map(|()| Exit::Done),
         Command::Check(args) => alone::check(args, &connection, works).await,
         Command::Demo(args) => (works.demo)(args).await,
         Command::Sim(args) => (works.sim)(args).await,
@@ -185,7 +218,11 @@ async fn dispatch(cli: Cli, works: &Works, out: &mut Out) -> Result<Exit, Troubl
 fn print(text: &str) -> Result<(), Trouble> {
     let mut stdout = std::io::stdout().lock();
     let newline = if text.ends_with('\n') { "" } else { "\n" };
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.write_all(newline.as_bytes())).and_then(|()| stdout.flush()) {
+    match stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.write_all(newline.as_bytes()))
+        .and_then(|()| stdout.flush())
+    {
         Ok(()) => Ok(()),
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         Err(error) => Err(Trouble::new(Exit::State, format!("could not print: {error}"))),

@@ -27,31 +27,51 @@ pub fn find(connection: &Connection, user: Option<String>) -> Result<Place, Trou
         .ok_or_else(|| {
             Trouble::new(
                 Exit::Usage,
-                format!("--url {:?} is not an address like http://127.0.0.1:9480; nothing was asked", connection.url),
+                format!(
+                    "--url {:?} is not an address like http://127.0.0.1:9480; nothing was asked",
+                    connection.url
+                ),
             )
         })?;
     let state_dir = state_dir(&connection.settings_file());
-    let mut place = Place { url, token: None, looked: vec![], user: user.filter(|u| is_plain(u)), state_dir };
+    let mut place = Place {
+        url,
+        token: None,
+        looked: vec![],
+        user: user.filter(|u| is_plain(u)),
+        state_dir,
+    };
     if let Some(file) = &connection.token_file {
         let token = read_token(file).map_err(|why| {
             Trouble::new(
                 Exit::BadInput,
-                format!("the token file {} cannot be used: {why}; nothing was asked", file.display()),
+                format!(
+                    "the token file {} cannot be used: {why}; nothing was asked",
+                    file.display()
+                ),
             )
         })?;
-        place.looked.push(format!("{}: its token was sent", file.display()));
+        place
+            .looked
+            .push(format!("{}: its token was sent", file.display()));
         place.token = Some(token);
         return Ok(place);
     }
     let own = place.state_dir.join("token");
     if !place.is_here() {
         // The token of this host's operator is nobody else's business.
-        place.looked.push(format!("{}: not sent, {} is another host", own.display(), place.url));
+        place.looked.push(format!(
+            "{}: not sent, {} is another host",
+            own.display(),
+            place.url
+        ));
         return Ok(place);
     }
     match read_token(&own) {
         Ok(token) => {
-            place.looked.push(format!("{}: its token was sent", own.display()));
+            place
+                .looked
+                .push(format!("{}: its token was sent", own.display()));
             place.token = Some(token);
         }
         Err(why) => place.looked.push(format!("{}: {why}", own.display())),
@@ -80,7 +100,9 @@ pub fn state_dir(settings: &Path) -> PathBuf {
 
 fn is_plain(user: &str) -> bool {
     (1..=32).contains(&user.len())
-        && user.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
+        && user
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
 }
 
 #[cfg(test)]
@@ -88,7 +110,11 @@ mod tests {
     use super::*;
 
     fn connection(dir: &Path, url: &str) -> Connection {
-        Connection { url: url.into(), token_file: None, settings: Some(dir.join("heartbreak.yaml")) }
+        Connection {
+            url: url.into(),
+            token_file: None,
+            settings: Some(dir.join("heartbreak.yaml")),
+        }
     }
 
     fn host() -> tempfile::TempDir {
@@ -96,7 +122,10 @@ mod tests {
         let state = dir.path().join("state");
         std::fs::create_dir(&state).unwrap();
         std::fs::write(state.join("token"), "secret\n").unwrap();
-        let settings = format!("apiVersion: heartbreak/v1\nstateDir: {}\nunknown: [1]\n", state.display());
+        let settings = format!(
+            "apiVersion: heartbreak/v1\nstateDir: {}\nunknown: [1]\n",
+            state.display()
+        );
         std::fs::write(dir.path().join("heartbreak.yaml"), settings).unwrap();
         dir
     }
@@ -104,7 +133,11 @@ mod tests {
     #[test]
     fn the_own_token_is_used_on_its_own_host() {
         let dir = host();
-        let place = find(&connection(dir.path(), "http://127.0.0.1:9480"), Some("ana".into())).unwrap();
+        let place = find(
+            &connection(dir.path(), "http://127.0.0.1:9480"),
+            Some("ana".into()),
+        )
+        .unwrap();
         assert_eq!(place.token.as_deref(), Some("secret"));
         assert_eq!(place.user.as_deref(), Some("ana"));
     }
@@ -112,7 +145,11 @@ mod tests {
     #[test]
     fn the_own_token_never_leaves_its_host() {
         let dir = host();
-        for url in ["http://operator.example:9480", "http://127.0.0.1.example", "https://10.0.0.1"] {
+        for url in [
+            "http://operator.example:9480",
+            "http://127.0.0.1.example",
+            "https://10.0.0.1",
+        ] {
             let place = find(&connection(dir.path(), url), None).unwrap();
             assert_eq!(place.token, None, "{url}");
             assert!(place.looked[0].contains("not sent"), "{:?}", place.looked);
@@ -142,7 +179,11 @@ mod tests {
     fn an_address_that_is_none_is_wrong_usage() {
         let dir = host();
         for url in ["localhost:9480", "ftp://x", "", "http://"] {
-            assert_eq!(find(&connection(dir.path(), url), None).err().unwrap().exit, Exit::Usage, "{url}");
+            assert_eq!(
+                find(&connection(dir.path(), url), None).err().unwrap().exit,
+                Exit::Usage,
+                "{url}"
+            );
         }
     }
 }

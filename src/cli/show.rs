@@ -108,7 +108,10 @@ impl Pen {
     /// What stdout can take.
     pub fn of_stdout() -> Self {
         let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-        let locale = set("LC_ALL").or_else(|| set("LC_CTYPE")).or_else(|| set("LANG")).unwrap_or_default();
+        let locale = set("LC_ALL")
+            .or_else(|| set("LC_CTYPE"))
+            .or_else(|| set("LANG"))
+            .unwrap_or_default();
         let locale = locale.to_ascii_lowercase();
         Self {
             colour: std::io::stdout().is_terminal()
@@ -160,8 +163,11 @@ pub fn span(length: TimeDelta) -> String {
 /// Text from elsewhere without what a terminal would obey.
 pub fn clean(text: &str) -> String {
     // Besides control characters: those that turn the direction of writing, and hide what follows.
-    let hides = |c: char| matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    text.chars().map(|c| if c.is_control() || hides(c) { '\u{fffd}' } else { c }).collect()
+    let hides =
+        |c: char| matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    text.chars()
+        .map(|c| if c.is_control() || hides(c) { '\u{fffd}' } else { c })
+        .collect()
 }
 
 /// The lines of a text from elsewhere, each [`clean`].
@@ -171,24 +177,41 @@ pub fn clean_lines(text: &str) -> impl Iterator<Item = String> + '_ {
 
 /// An aligned table without lines, as `kubectl` prints it.
 pub fn table(heads: &[&str], rows: &[Vec<String>]) -> String {
-    let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(|cell| clean(cell)).collect()).collect();
+    let rows: Vec<Vec<String>> = rows
+        .iter()
+        .map(|row| row.iter().map(|cell| clean(cell)).collect())
+        .collect();
     let width = |column: usize| {
-        let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
+        let cells = rows
+            .iter()
+            .filter_map(|row| row.get(column))
+            .map(|cell| cell.chars().count());
         cells.chain([heads[column].chars().count()]).max().unwrap_or(0)
     };
     let widths: Vec<usize> = (0..heads.len()).map(width).collect();
     let line = |cells: Vec<&str>| {
-        let padded: Vec<String> = cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        let padded: Vec<String> = cells
+            .iter()
+            .zip(&widths)
+            .map(|(cell, width)| format!("{cell:<width$}"))
+            .collect();
         padded.join("   ").trim_end().to_owned()
     };
-    let mut lines = vec![line(heads.iter().copied().collect())];
-    lines.extend(rows.iter().map(|row| line(row.iter().map(String::as_str).collect())));
+    let mut lines = vec![line(heads.to_vec())];
+    lines.extend(
+        rows.iter()
+            .map(|row| line(row.iter().map(String::as_str).collect())),
+    );
     lines.join("\n")
 }
 
 /// `name:` and value, aligned, for descriptions. Rows without a value are left out.
 pub fn facts(rows: &[(&str, Option<String>)]) -> String {
-    let width = rows.iter().map(|(name, _)| name.chars().count() + 1).max().unwrap_or(0);
+    let width = rows
+        .iter()
+        .map(|(name, _)| name.chars().count() + 1)
+        .max()
+        .unwrap_or(0);
     let lines: Vec<String> = rows
         .iter()
         .filter_map(|(name, value)| {
@@ -197,6 +220,15 @@ pub fn facts(rows: &[(&str, Option<String>)]) -> String {
         })
         .collect();
     lines.join("\n")
+}
+
+/// `1 task`, `2 tasks`.
+pub fn many(number: u32, noun: &str) -> String {
+    if number == 1 {
+        format!("1 {noun}")
+    } else {
+        format!("{number} {noun}s")
+    }
 }
 
 /// The first `most` characters, with a sign when there were more.
@@ -209,4 +241,4 @@ pub fn cut(text: &str, most: usize) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

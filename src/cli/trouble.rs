@@ -15,7 +15,10 @@ pub struct Trouble {
 impl Trouble {
     /// Trouble with its exit code.
     pub fn new(exit: Exit, text: impl Into<String>) -> Self {
-        Self { exit, text: text.into() }
+        Self {
+            exit,
+            text: text.into(),
+        }
     }
 }
 

@@ -15,6 +15,9 @@ use std::sync::Arc;
 /// Work that may take a while.
 pub type Work<A, T> = Box<dyn Fn(A) -> BoxFuture<'static, Result<T, Trouble>> + Send + Sync>;
 
+/// Writes a report in a form.
+pub type Render = Arc<dyn Fn(&Report, Form) -> String + Send + Sync>;
+
 /// Everything that works alone.
 pub struct Works {
     /// The time that ages are counted from.
@@ -32,7 +35,7 @@ pub struct Works {
     /// `timeline --journal`: what a journal tells, read-only.
     pub timeline_journal: Work<TimelineArgs, Vec<TimelineItem>>,
     /// Renders a report as `md`, `html` or `svg`.
-    pub render: Arc<dyn Fn(&Report, Form) -> String + Send + Sync>,
+    pub render: Render,
     /// `audit verify`: in a sentence, what was verified.
     pub audit_verify: Work<AuditArgs, String>,
     /// `schema`: JSON Schema of policies, settings or reports.

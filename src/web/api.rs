@@ -70,11 +70,23 @@ pub(super) enum Ask {
 }
 
 const fn read(path: &'static str, query: &'static [&'static str], ask: Ask) -> Route {
-    Route { post: false, path, needs: Role::Viewer, query, ask }
+    Route {
+        post: false,
+        path,
+        needs: Role::Viewer,
+        query,
+        ask,
+    }
 }
 
 const fn act(path: &'static str, needs: Role, ask: Ask) -> Route {
-    Route { post: true, path, needs, query: &[], ask }
+    Route {
+        post: true,
+        path,
+        needs,
+        query: &[],
+        ask,
+    }
 }
 
 /// Every route of the API and who may use it: the role named or any above it.
@@ -87,9 +99,21 @@ pub(super) const ROUTES: &[Route] = &[
     read("/api/v1/audit", &["since", "app"], Ask::Timeline),
     read("/api/v1/timeline", &["since", "app"], Ask::Timeline),
     read("/api/v1/runs/{run}", &[], Ask::Run),
-    read("/api/v1/runs/{run}/report.json", &[], Ask::Report(ReportForm::Json)),
-    read("/api/v1/runs/{run}/report.md", &[], Ask::Report(ReportForm::Markdown)),
-    read("/api/v1/runs/{run}/report.html", &[], Ask::Report(ReportForm::Html)),
+    read(
+        "/api/v1/runs/{run}/report.json",
+        &[],
+        Ask::Report(ReportForm::Json),
+    ),
+    read(
+        "/api/v1/runs/{run}/report.md",
+        &[],
+        Ask::Report(ReportForm::Markdown),
+    ),
+    read(
+        "/api/v1/runs/{run}/report.html",
+        &[],
+        Ask::Report(ReportForm::Html),
+    ),
     read("/api/v1/runs/{run}/report.svg", &[], Ask::Report(ReportForm::Svg)),
     read("/api/v1/policies/{policy}/plan", &[], Ask::Plan),
     read("/api/v1/why", &["subject"], Ask::Why),
@@ -107,12 +131,21 @@ pub(super) const ROUTES: &[Route] = &[
 /// The table as a router.
 pub(super) fn routes() -> Router<Arc<Door>> {
     ROUTES.iter().fold(Router::new(), |router, route| {
-        let method = if route.post { MethodFilter::POST } else { MethodFilter::GET };
+        let method = if route.post {
+            MethodFilter::POST
+        } else {
+            MethodFilter::GET
+        };
         router.route(
             route.path,
-            on(method, move |State(door): State<Arc<Door>>, request: Request| async move {
-                serve(&door, route, request).await.unwrap_or_else(IntoResponse::into_response)
-            }),
+            on(
+                method,
+                move |State(door): State<Arc<Door>>, request: Request| async move {
+                    serve(&door, route, request)
+                        .await
+                        .unwrap_or_else(IntoResponse::into_response)
+                },
+            ),
         )
     })
 }
@@ -123,13 +156,20 @@ async fn serve(door: &Door, route: &Route, request: Request) -> Result<Response,
     // First of all, so that a stranger learns nothing from how a request is refused.
     let by = auth::person(&door.tokens, &parts.headers, route.needs)?;
     let key = idempotency_key(&parts.headers)?;
-    let path = parts.extract::<RawPathParams>().await.map_err(|e| Problem::invalid(e.to_string()))?;
+    let path = parts
+        .extract::<RawPathParams>()
+        .await
+        .map_err(|e| Problem::invalid(e.to_string()))?;
     let given = Given {
-        path: path.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+        path: path
+            .iter()
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect(),
         query: query(parts.uri.query().unwrap_or(""), route.query)?,
         body: if route.post {
-            let bytes =
-                to_bytes(body, BODY_BYTES_MAX).await.map_err(|_| Problem::too_large(BODY_BYTES_MAX))?;
+            let bytes = to_bytes(body, BODY_BYTES_MAX)
+                .await
+                .map_err(|_| Problem::too_large(BODY_BYTES_MAX))?;
             fields(&bytes)?
         } else {
             Fields::default()
@@ -138,9 +178,16 @@ async fn serve(door: &Door, route: &Route, request: Request) -> Result<Response,
     let command = command(route.ask, &given, door.clock.now())?;
     let (run, policy) = about(&command);
 
-    let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.to_string());
+    let peer = parts
+        .extensions
+        .get::<ConnectInfo<SocketAddr>>()
+        .map(|peer| peer.0.to_string());
     let (word, question) = (command.word(), command.is_question());
-    let asked = Asked { by: by.clone(), command, key };
+    let asked = Asked {
+        by: by.clone(),
+        command,
+        key,
+    };
     let answer = tokio::time::timeout(ANSWER_WITHIN, door.inbox.ask(asked)).await;
     if !question {
         let from = peer.as_deref().unwrap_or("unknown");
@@ -155,7 +202,9 @@ async fn serve(door: &Door, route: &Route, request: Request) -> Result<Response,
         Ok(Ok(reply)) => reply,
         Ok(Err(refusal)) => return Err(Problem::refused(refusal).about(run, policy)),
         Err(_) if question => {
-            return Err(Problem::late("the operator did not answer in time; nothing was changed").about(run, policy));
+            return Err(
+                Problem::late("the operator did not answer in time; nothing was changed").about(run, policy),
+            );
         }
         Err(_) => {
             return Err(Problem::late(
@@ -188,19 +237,33 @@ fn fields(bytes: &[u8]) -> Result<Fields, Problem> {
     if bytes.trim_ascii().is_empty() {
         return Ok(Fields::default());
     }
-    serde_json::from_slice(bytes)
-        .map_err(|error| Problem::invalid(format!("the body is not the JSON object wanted here: {error}; nothing was done")))
+    serde_json::from_slice(bytes).map_err(|error| {
+        Problem::invalid(format!(
+            "the body is not the JSON object wanted here: {error}; nothing was done"
+        ))
+    })
 }
 
 fn query(text: &str, known: &[&str]) -> Result<BTreeMap<String, String>, Problem> {
     let mut found = BTreeMap::new();
     for (name, value) in url::form_urlencoded::parse(text.as_bytes()) {
         if !known.contains(&name.as_ref()) {
-            let takes = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-            return Err(Problem::invalid(format!("query parameter {name:?} is not known here; known: {takes}")));
+            let takes = if known.is_empty() {
+                "none".to_owned()
+            } else {
+                known.join(", ")
+            };
+            return Err(Problem::invalid(format!(
+                "query parameter {name:?} is not known here; known: {takes}"
+            )));
         }
-        if found.insert(name.clone().into_owned(), value.into_owned()).is_some() {
-            return Err(Problem::invalid(format!("query parameter {name:?} is given twice")));
+        if found
+            .insert(name.clone().into_owned(), value.into_owned())
+            .is_some()
+        {
+            return Err(Problem::invalid(format!(
+                "query parameter {name:?} is given twice"
+            )));
         }
     }
     Ok(found)
@@ -213,20 +276,30 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     };
     match value.to_str() {
         Ok(key) if (1..=128).contains(&key.len()) => Ok(Some(key.to_owned())),
-        _ => Err(Problem::invalid("Idempotency-Key takes 1 to 128 printable ASCII characters; nothing was done")),
+        _ => Err(Problem::invalid(
+            "Idempotency-Key takes 1 to 128 printable ASCII characters; nothing was done",
+        )),
     }
 }
 
 /// Reads a request into a command.
 fn command(ask: Ask, given: &Given, now: DateTime<Utc>) -> Result<Command, Problem> {
-    let Fields { reason: why, digest, intent } = &given.body;
+    let Fields {
+        reason: why,
+        digest,
+        intent,
+    } = &given.body;
     let takes: &[&str] = match ask {
         Ask::Approve => &["digest"],
         Ask::Deny | Ask::Abort | Ask::AbortAll | Ask::Halt | Ask::Resume => &["reason"],
         Ask::Clear => &["intent", "reason"],
         _ => &[],
     };
-    for (name, given) in [("reason", why.is_some()), ("digest", digest.is_some()), ("intent", intent.is_some())] {
+    for (name, given) in [
+        ("reason", why.is_some()),
+        ("digest", digest.is_some()),
+        ("intent", intent.is_some()),
+    ] {
         if given && !takes.contains(&name) {
             return Err(Problem::invalid(format!(
                 "field {name:?} means nothing here and would be lost; leave it out; nothing was done"
@@ -237,30 +310,61 @@ fn command(ask: Ask, given: &Given, now: DateTime<Utc>) -> Result<Command, Probl
     Ok(match ask {
         Ask::Status => Command::Status,
         Ask::Policies | Ask::Gates => Command::Policies,
-        Ask::Runs => Command::Runs { most: most(given.query.get("most"))? },
+        Ask::Runs => Command::Runs {
+            most: most(given.query.get("most"))?,
+        },
         Ask::Approvals => Command::Runs { most: RUNS_MAX },
         Ask::Timeline => Command::Timeline {
             since: since(given.query.get("since"), now)?,
-            app: given.query.get("app").map(|app| AppId::parse(app).map_err(Problem::invalid)).transpose()?,
+            app: given
+                .query
+                .get("app")
+                .map(|app| AppId::parse(app).map_err(Problem::invalid))
+                .transpose()?,
         },
         Ask::Run => Command::DescribeRun { run: run(given)? },
         Ask::Report(_) => Command::Report { run: run(given)? },
-        Ask::Plan => Command::Plan { policy: policy(given)? },
+        Ask::Plan => Command::Plan {
+            policy: policy(given)?,
+        },
         Ask::Why => match given.query.get("subject") {
-            Some(text) => Command::Why { subject: subject(text)? },
-            None => return Err(Problem::invalid("say about what: ?subject=POLICY or ?subject=/an/app")),
+            Some(text) => Command::Why {
+                subject: subject(text)?,
+            },
+            None => {
+                return Err(Problem::invalid(
+                    "say about what: ?subject=POLICY or ?subject=/an/app",
+                ));
+            }
         },
         Ask::WasItYou => Command::WasItYou {
             subject: given.query.get("subject").map(|text| subject(text)).transpose()?,
         },
-        Ask::Start => Command::Run { policy: policy(given)? },
-        Ask::Approve => Command::Approve { run: run(given)?, digest: plan_digest(digest.as_deref())? },
-        Ask::Deny => Command::Deny { run: run(given)?, reason: reason()? },
-        Ask::Abort => Command::Abort { run: Some(run(given)?), reason: reason()? },
-        Ask::AbortAll => Command::Abort { run: None, reason: reason()? },
+        Ask::Start => Command::Run {
+            policy: policy(given)?,
+        },
+        Ask::Approve => Command::Approve {
+            run: run(given)?,
+            digest: plan_digest(digest.as_deref())?,
+        },
+        Ask::Deny => Command::Deny {
+            run: run(given)?,
+            reason: reason()?,
+        },
+        Ask::Abort => Command::Abort {
+            run: Some(run(given)?),
+            reason: reason()?,
+        },
+        Ask::AbortAll => Command::Abort {
+            run: None,
+            reason: reason()?,
+        },
         Ask::Halt => Command::Halt { reason: reason()? },
         Ask::Resume => Command::Resume { reason: reason()? },
-        Ask::Clear => Command::Clear { intent: intent_id(intent.as_deref())?, reason: reason()? },
+        Ask::Clear => Command::Clear {
+            intent: intent_id(intent.as_deref())?,
+            reason: reason()?,
+        },
     })
 }
 
@@ -270,22 +374,32 @@ fn run(given: &Given) -> Result<RunId, Problem> {
 
 /// `r-` and eight Crockford characters; lower case is fine.
 fn run_id(text: &str) -> Result<RunId, Problem> {
-    let body = text.strip_prefix("r-").or_else(|| text.strip_prefix("R-")).map(str::to_ascii_uppercase);
+    let body = text
+        .strip_prefix("r-")
+        .or_else(|| text.strip_prefix("R-"))
+        .map(str::to_ascii_uppercase);
     match body {
         Some(body)
             if body.len() == 8
-                && body.bytes().all(|b| b.is_ascii_alphanumeric() && !matches!(b, b'I' | b'L' | b'O' | b'U')) =>
+                && body
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() && !matches!(b, b'I' | b'L' | b'O' | b'U')) =>
         {
             Ok(RunId::new(format!("r-{body}")))
         }
-        _ => Err(Problem::invalid(format!("{:?} is not a run: those look like r-7Q2MK4XN", cut(text)))),
+        _ => Err(Problem::invalid(format!(
+            "{:?} is not a run: those look like r-7Q2MK4XN",
+            cut(text)
+        ))),
     }
 }
 
 fn policy(given: &Given) -> Result<PolicyName, Problem> {
     let text = given.path.get("policy").map_or("", String::as_str);
     let label = (1..=63).contains(&text.len())
-        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
     if !label {
         return Err(Problem::invalid(format!(
             "{:?} is not a policy's name: those have up to 63 lower-case letters, digits and `-`",
@@ -321,7 +435,9 @@ fn plan_digest(text: Option<&str>) -> Result<PlanDigest, Problem> {
 fn reason(text: Option<&str>) -> Result<String, Problem> {
     let text = text.unwrap_or("").trim();
     if text.is_empty() {
-        return Err(Problem::invalid("say why, in `reason`: the journal keeps it; nothing was done"));
+        return Err(Problem::invalid(
+            "say why, in `reason`: the journal keeps it; nothing was done",
+        ));
     }
     plain(text, REASON_MAX, "reason")
 }
@@ -347,7 +463,9 @@ fn most(text: Option<&String>) -> Result<usize, Problem> {
     match text.map(|t| t.parse()) {
         None => Ok(RUNS_DEFAULT),
         Some(Ok(most)) if (1..=RUNS_MAX).contains(&most) => Ok(most),
-        Some(_) => Err(Problem::invalid(format!("`most` takes a number from 1 to {RUNS_MAX}"))),
+        Some(_) => Err(Problem::invalid(format!(
+            "`most` takes a number from 1 to {RUNS_MAX}"
+        ))),
     }
 }
 
@@ -357,7 +475,11 @@ fn since(text: Option<&String>, now: DateTime<Utc>) -> Result<DateTime<Utc>, Pro
         return Ok(now - SINCE_DEFAULT);
     };
     let ago = || {
-        let number: i64 = text.get(..text.len().checked_sub(1)?)?.parse().ok().filter(|n| (0..=1_000_000).contains(n))?;
+        let number: i64 = text
+            .get(..text.len().checked_sub(1)?)?
+            .parse()
+            .ok()
+            .filter(|n| (0..=1_000_000).contains(n))?;
         let seconds = match text.chars().last()? {
             's' => number,
             'm' => number * 60,
@@ -421,9 +543,11 @@ fn shape(door: &Door, ask: Ask, reply: Reply) -> Result<Response, Problem> {
         }
         (Ask::Timeline, Reply::Timeline(items)) => Json(items).into_response(),
         (Ask::Run, Reply::Run(run)) => Json(run).into_response(),
-        (Ask::Report(form), Reply::Report(report)) => {
-            ([(header::CONTENT_TYPE, form.media_type())], (door.render)(&report, form)).into_response()
-        }
+        (Ask::Report(form), Reply::Report(report)) => (
+            [(header::CONTENT_TYPE, form.media_type())],
+            (door.render)(&report, form),
+        )
+            .into_response(),
         (Ask::Plan, Reply::Plan(plan)) => Json(plan).into_response(),
         (Ask::Why, Reply::Why(why)) => Json(why).into_response(),
         (Ask::WasItYou, Reply::WasItYou(answer)) => Json(answer).into_response(),
@@ -439,8 +563,14 @@ fn shape(door: &Door, ask: Ask, reply: Reply) -> Result<Response, Problem> {
             reply,
         ) => Json(reply).into_response(),
         (ask, reply) => {
-            tracing::error!(?ask, ?reply, "the operator answered another question than was asked");
-            return Err(Problem::ours("the operator answered another question than was asked; nothing was changed"));
+            tracing::error!(
+                ?ask,
+                ?reply,
+                "the operator answered another question than was asked"
+            );
+            return Err(Problem::ours(
+                "the operator answered another question than was asked; nothing was changed",
+            ));
         }
     })
 }
@@ -454,13 +584,27 @@ mod tests {
     }
 
     fn given(path: &[(&str, &str)], query: &[(&str, &str)], body: &str) -> Given {
-        let map = |pairs: &[(&str, &str)]| pairs.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect();
-        Given { path: map(path), query: map(query), body: fields(body.as_bytes()).unwrap() }
+        let map = |pairs: &[(&str, &str)]| {
+            pairs
+                .iter()
+                .map(|(k, v)| (k.to_string(), v.to_string()))
+                .collect()
+        };
+        Given {
+            path: map(path),
+            query: map(query),
+            body: fields(body.as_bytes()).unwrap(),
+        }
     }
 
     #[track_caller]
     fn check(ask: Ask, given: Given, expected: Result<Command, &str>) {
-        let answer = command(ask, &given, now()).map_err(|p| serde_json::to_value(&p).unwrap()["detail"].as_str().unwrap().to_owned());
+        let answer = command(ask, &given, now()).map_err(|p| {
+            serde_json::to_value(&p).unwrap()["detail"]
+                .as_str()
+                .unwrap()
+                .to_owned()
+        });
         match (&answer, expected) {
             (Ok(command), Ok(expected)) => assert_eq!(*command, expected),
             (Err(detail), Err(part)) => assert!(detail.contains(part), "{detail}"),
@@ -470,11 +614,35 @@ mod tests {
 
     #[test]
     fn runs_and_policies_are_checked_at_the_door() {
-        check(Ask::Run, given(&[("run", "r-7q2mk4xn")], &[], ""), Ok(Command::DescribeRun { run: "r-7Q2MK4XN".into() }));
-        check(Ask::Run, given(&[("run", "r-7Q2MK4XU")], &[], ""), Err("is not a run"));
-        check(Ask::Run, given(&[("run", "../../etc")], &[], ""), Err("is not a run"));
-        check(Ask::Plan, given(&[("policy", "cart")], &[], ""), Ok(Command::Plan { policy: "cart".into() }));
-        check(Ask::Plan, given(&[("policy", "Cart!")], &[], ""), Err("is not a policy's name"));
+        check(
+            Ask::Run,
+            given(&[("run", "r-7q2mk4xn")], &[], ""),
+            Ok(Command::DescribeRun {
+                run: "r-7Q2MK4XN".into(),
+            }),
+        );
+        check(
+            Ask::Run,
+            given(&[("run", "r-7Q2MK4XU")], &[], ""),
+            Err("is not a run"),
+        );
+        check(
+            Ask::Run,
+            given(&[("run", "../../etc")], &[], ""),
+            Err("is not a run"),
+        );
+        check(
+            Ask::Plan,
+            given(&[("policy", "cart")], &[], ""),
+            Ok(Command::Plan {
+                policy: "cart".into(),
+            }),
+        );
+        check(
+            Ask::Plan,
+            given(&[("policy", "Cart!")], &[], ""),
+            Err("is not a policy's name"),
+        );
     }
 
     #[test]
@@ -482,7 +650,9 @@ mod tests {
         check(
             Ask::Halt,
             given(&[], &[], r#"{"reason":" fire "}"#),
-            Ok(Command::Halt { reason: "fire".into() }),
+            Ok(Command::Halt {
+                reason: "fire".into(),
+            }),
         );
         for ask in [Ask::Halt, Ask::Resume, Ask::AbortAll] {
             check(ask, given(&[], &[], ""), Err("say why"));
@@ -497,17 +667,28 @@ mod tests {
     fn an_approval_without_a_digest_approves_nothing() {
         let run = [("run", "r-7Q2MK4XN")];
         check(Ask::Approve, given(&run, &[], ""), Err("nothing was approved"));
-        check(Ask::Approve, given(&run, &[], r#"{"digest":"abc"}"#), Err("nothing was approved"));
+        check(
+            Ask::Approve,
+            given(&run, &[], r#"{"digest":"abc"}"#),
+            Err("nothing was approved"),
+        );
         check(
             Ask::Approve,
             given(&run, &[], r#"{"digest":"0123456789AB"}"#),
-            Ok(Command::Approve { run: "r-7Q2MK4XN".into(), digest: "0123456789ab".into() }),
+            Ok(Command::Approve {
+                run: "r-7Q2MK4XN".into(),
+                digest: "0123456789ab".into(),
+            }),
         );
     }
 
     #[test]
     fn a_field_that_would_be_lost_is_refused() {
-        check(Ask::Start, given(&[("policy", "cart")], &[], r#"{"reason":"x"}"#), Err("would be lost"));
+        check(
+            Ask::Start,
+            given(&[("policy", "cart")], &[], r#"{"reason":"x"}"#),
+            Err("would be lost"),
+        );
         assert!(fields(br#"{"raeson":"x"}"#).is_err());
         assert!(fields(b"[]").is_err());
         assert!(query("sinse=1", &["since"]).is_err());
@@ -519,7 +700,10 @@ mod tests {
         let at = |text: &str| since(Some(&text.to_owned()), now());
         assert_eq!(at("30m").unwrap(), now() - TimeDelta::minutes(30));
         assert_eq!(at("2h").unwrap(), now() - TimeDelta::hours(2));
-        assert_eq!(at("2026-11-23T14:03:00+01:00").unwrap().to_rfc3339(), "2026-11-23T13:03:00+00:00");
+        assert_eq!(
+            at("2026-11-23T14:03:00+01:00").unwrap().to_rfc3339(),
+            "2026-11-23T13:03:00+00:00"
+        );
         assert_eq!(since(None, now()).unwrap(), now() - TimeDelta::hours(24));
         for bad in ["", "m", "30", "-1m", "30w", "9999999999h", "5ä"] {
             assert!(at(bad).is_err(), "{bad:?}");
@@ -532,7 +716,10 @@ mod tests {
         check(
             Ask::Clear,
             clear("r-7Q2MK4XN/2"),
-            Ok(Command::Clear { intent: "r-7Q2MK4XN/2".into(), reason: "seen".into() }),
+            Ok(Command::Clear {
+                intent: "r-7Q2MK4XN/2".into(),
+                reason: "seen".into(),
+            }),
         );
         for bad in ["", "r-7Q2MK4XN", "r-7Q2MK4XN/0", "r-7Q2MK4XN/x"] {
             check(Ask::Clear, clear(bad), Err("is not an intent"));

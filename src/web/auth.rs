@@ -47,7 +47,11 @@ impl Token {
         let sha256 = unhex(sha256_hex).ok_or_else(|| {
             format!("sha256 of API token {name:?} is not 64 hex characters; make it with: printf %s TOKEN | sha256sum")
         })?;
-        Ok(Self { name: name.to_owned(), role, sha256 })
+        Ok(Self {
+            name: name.to_owned(),
+            role,
+            sha256,
+        })
     }
 
     /// A token by its secret: the one in the state directory.
@@ -57,7 +61,9 @@ impl Token {
     /// As [`Token::new`]; also for a secret shorter than 32 characters.
     pub fn of_secret(name: &str, role: Role, secret: &str) -> Result<Self, String> {
         if secret.len() < 32 {
-            return Err(format!("the secret of API token {name:?} has fewer than 32 characters"));
+            return Err(format!(
+                "the secret of API token {name:?} has fewer than 32 characters"
+            ));
         }
         let hash = Sha256::digest(secret.as_bytes());
         Self::new(name, role, &crate::model::plan::hex(&hash))
@@ -107,7 +113,12 @@ pub(super) fn person(tokens: &[Token], headers: &HeaderMap, needs: Role) -> Resu
         Some(user) => format!("{user} (token {})", token.name),
         None => token.name.clone(),
     };
-    Ok(Person { id: PersonId::new(token.name.clone()), name, via: Via::Api, role: token.role })
+    Ok(Person {
+        id: PersonId::new(token.name.clone()),
+        name,
+        via: Via::Api,
+        role: token.role,
+    })
 }
 
 /// The secret in the only `Authorization` header, if it is a bearer's.
@@ -142,7 +153,9 @@ fn find<'a>(tokens: &'a [Token], secret: &str) -> Option<&'a Token> {
 /// The Unix user that the command line names. For display only; what decides is the token.
 fn said_user(headers: &HeaderMap) -> Option<&str> {
     let user = headers.get("x-heartbreak-user")?.to_str().ok()?;
-    let plain = user.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
+    let plain = user
+        .bytes()
+        .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
     (plain && (1..=32).contains(&user.len())).then_some(user)
 }
 
@@ -152,10 +165,19 @@ fn said_user(headers: &HeaderMap) -> Option<&str> {
 /// a name of its own at 127.0.0.1. So the `Host` must be a loopback one too, and nothing may have
 /// forwarded the request.
 pub(super) fn is_local(peer: Option<SocketAddr>, headers: &HeaderMap) -> bool {
-    let forwarded = ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via"]
-        .iter()
-        .any(|name| headers.contains_key(*name));
-    let host = headers.get(header::HOST).and_then(|h| h.to_str().ok()).is_some_and(is_loopback_host);
+    let forwarded = [
+        "forwarded",
+        "x-forwarded-for",
+        "x-forwarded-host",
+        "x-real-ip",
+        "via",
+    ]
+    .iter()
+    .any(|name| headers.contains_key(*name));
+    let host = headers
+        .get(header::HOST)
+        .and_then(|h| h.to_str().ok())
+        .is_some_and(is_loopback_host);
     peer.is_some_and(|peer| peer.ip().to_canonical().is_loopback()) && host && !forwarded
 }
 
@@ -193,7 +215,10 @@ mod tests {
     fn check(pairs: &[(&'static str, &'static str)], needs: Role, expected: Result<&str, u16>) {
         let answer = person(&tokens(), &headers(pairs), needs);
         assert_eq!(
-            answer.as_ref().map(|p| p.name.as_str()).map_err(|p| p.status().as_u16()),
+            answer
+                .as_ref()
+                .map(|p| p.name.as_str())
+                .map_err(|p| p.status().as_u16()),
             expected,
             "{pairs:?}"
         );
@@ -201,11 +226,31 @@ mod tests {
 
     #[test]
     fn a_token_is_found_by_its_hash_and_its_role_decides() {
-        check(&[("authorization", "Bearer 0123456789abcdef0123456789abcdef")], Role::Viewer, Ok("ci"));
-        check(&[("authorization", "bearer 0123456789abcdef0123456789abcdef")], Role::Operator, Ok("ci"));
-        check(&[("authorization", "Bearer 0123456789abcdef0123456789abcdef")], Role::Approver, Err(403));
-        check(&[("authorization", "Bearer 0123456789abcdef0123456789abcdeF")], Role::Viewer, Err(401));
-        check(&[("authorization", "Basic 0123456789abcdef0123456789abcdef")], Role::Viewer, Err(401));
+        check(
+            &[("authorization", "Bearer 0123456789abcdef0123456789abcdef")],
+            Role::Viewer,
+            Ok("ci"),
+        );
+        check(
+            &[("authorization", "bearer 0123456789abcdef0123456789abcdef")],
+            Role::Operator,
+            Ok("ci"),
+        );
+        check(
+            &[("authorization", "Bearer 0123456789abcdef0123456789abcdef")],
+            Role::Approver,
+            Err(403),
+        );
+        check(
+            &[("authorization", "Bearer 0123456789abcdef0123456789abcdeF")],
+            Role::Viewer,
+            Err(401),
+        );
+        check(
+            &[("authorization", "Basic 0123456789abcdef0123456789abcdef")],
+            Role::Viewer,
+            Err(401),
+        );
         check(&[("authorization", "Bearer ")], Role::Viewer, Err(401));
         check(&[], Role::Viewer, Err(401));
     }
@@ -224,7 +269,12 @@ mod tests {
 
     #[test]
     fn the_unix_user_is_shown_and_never_decides() {
-        let with_user = |user| [("authorization", "Bearer 0123456789abcdef0123456789abcdef"), ("x-heartbreak-user", user)];
+        let with_user = |user| {
+            [
+                ("authorization", "Bearer 0123456789abcdef0123456789abcdef"),
+                ("x-heartbreak-user", user),
+            ]
+        };
         check(&with_user("ana"), Role::Viewer, Ok("ana (token ci)"));
         check(&with_user("ana <!channel>"), Role::Viewer, Ok("ci"));
         let person = person(&tokens(), &headers(&with_user("ana")), Role::Viewer).unwrap();
@@ -251,7 +301,11 @@ mod tests {
     fn local_means_peer_and_host_and_nothing_in_between() {
         #[track_caller]
         fn check(peer: &str, pairs: &[(&'static str, &'static str)], expected: bool) {
-            assert_eq!(is_local(peer.parse().ok(), &headers(pairs)), expected, "{peer} {pairs:?}");
+            assert_eq!(
+                is_local(peer.parse().ok(), &headers(pairs)),
+                expected,
+                "{peer} {pairs:?}"
+            );
         }
         check("127.0.0.1:4000", &[("host", "localhost:9480")], true);
         check("[::1]:4000", &[("host", "[::1]:9480")], true);
@@ -259,7 +313,11 @@ mod tests {
         check("10.0.0.9:4000", &[("host", "localhost:9480")], false);
         check("127.0.0.1:4000", &[("host", "evil.example:9480")], false);
         check("127.0.0.1:4000", &[], false);
-        check("127.0.0.1:4000", &[("host", "localhost"), ("x-forwarded-for", "1.2.3.4")], false);
+        check(
+            "127.0.0.1:4000",
+            &[("host", "localhost"), ("x-forwarded-for", "1.2.3.4")],
+            false,
+        );
         check("", &[("host", "localhost:9480")], false);
     }
 }

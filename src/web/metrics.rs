@@ -47,20 +47,40 @@ pub(super) async fn healthz(State(door): State<Arc<Door>>) -> Response {
         Some(age) if stuck => format!("the loop last turned {} s ago\n", age.as_secs()),
         Some(_) => "ok\n".to_owned(),
     };
-    (if stuck { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK }, line).into_response()
+    (
+        if stuck {
+            StatusCode::SERVICE_UNAVAILABLE
+        } else {
+            StatusCode::OK
+        },
+        line,
+    )
+        .into_response()
 }
 
 /// `GET /readyz`: which of the needed things is not there.
 pub(super) async fn readyz(State(door): State<Arc<Door>>) -> Response {
     let readiness = (door.ready)();
     let ready = readiness.is_ready();
-    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(serde_json::json!({ "ready": ready, "checks": readiness.checks }))).into_response()
+    let status = if ready {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    (
+        status,
+        Json(serde_json::json!({ "ready": ready, "checks": readiness.checks })),
+    )
+        .into_response()
 }
 
 /// `GET /metrics`: Prometheus text.
 pub(super) async fn metrics(State(door): State<Arc<Door>>) -> Response {
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], door.metrics.render()).into_response()
+    (
+        [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")],
+        door.metrics.render(),
+    )
+        .into_response()
 }
 
 #[cfg(test)]
@@ -69,9 +89,23 @@ mod tests {
 
     #[test]
     fn nothing_checked_is_not_ready() {
-        let check = |ok| Check { what: "store".into(), ok, why: String::new() };
+        let check = |ok| Check {
+            what: "store".into(),
+            ok,
+            why: String::new(),
+        };
         assert!(!Readiness { checks: vec![] }.is_ready());
-        assert!(Readiness { checks: vec![check(true)] }.is_ready());
-        assert!(!Readiness { checks: vec![check(true), check(false)] }.is_ready());
+        assert!(
+            Readiness {
+                checks: vec![check(true)]
+            }
+            .is_ready()
+        );
+        assert!(
+            !Readiness {
+                checks: vec![check(true), check(false)]
+            }
+            .is_ready()
+        );
     }
 }

@@ -28,17 +28,34 @@ pub struct Problem {
 
 impl Problem {
     fn new(status: StatusCode, kind: &'static str, title: &'static str, detail: impl Into<String>) -> Self {
-        Self { kind, title, status: status.as_u16(), detail: detail.into(), run: None, policy: None }
+        Self {
+            kind,
+            title,
+            status: status.as_u16(),
+            detail: detail.into(),
+            run: None,
+            policy: None,
+        }
     }
 
     /// The request makes no sense.
     pub fn invalid(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "urn:heartbreak:invalid", "The request makes no sense", detail)
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            "urn:heartbreak:invalid",
+            "The request makes no sense",
+            detail,
+        )
     }
 
     /// There is no such thing.
     pub fn not_found(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::NOT_FOUND, "urn:heartbreak:not-found", "There is no such thing", detail)
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "urn:heartbreak:not-found",
+            "There is no such thing",
+            detail,
+        )
     }
 
     /// The path is there, the method is not.
@@ -53,12 +70,22 @@ impl Problem {
 
     /// Nobody known.
     pub fn unauthorized(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, "urn:heartbreak:unauthorized", "A token is needed", detail)
+        Self::new(
+            StatusCode::UNAUTHORIZED,
+            "urn:heartbreak:unauthorized",
+            "A token is needed",
+            detail,
+        )
     }
 
     /// Somebody known who may not.
     pub fn not_allowed(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::FORBIDDEN, "urn:heartbreak:not-allowed", "Not allowed", detail)
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "urn:heartbreak:not-allowed",
+            "Not allowed",
+            detail,
+        )
     }
 
     /// A body beyond the cap, or one that broke off.
@@ -73,12 +100,22 @@ impl Problem {
 
     /// The operator did not answer in time.
     pub fn late(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::GATEWAY_TIMEOUT, "urn:heartbreak:late", "No answer in time", detail)
+        Self::new(
+            StatusCode::GATEWAY_TIMEOUT,
+            "urn:heartbreak:late",
+            "No answer in time",
+            detail,
+        )
     }
 
     /// Our own fault.
     pub fn ours(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "urn:heartbreak:bug", "Our own fault", detail)
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "urn:heartbreak:bug",
+            "Our own fault",
+            detail,
+        )
     }
 
     /// A refusal of the operator.
@@ -116,9 +153,15 @@ impl IntoResponse for Problem {
         let status = self.status();
         let mut response = (status, axum::Json(&self)).into_response();
         let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
         if status == StatusCode::UNAUTHORIZED {
-            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"heartbreak\""));
+            headers.insert(
+                header::WWW_AUTHENTICATE,
+                HeaderValue::from_static("Bearer realm=\"heartbreak\""),
+            );
         }
         response
     }

@@ -52,7 +52,13 @@ impl Clock for Noon {
     async fn sleep(&self, _: Duration) {}
 }
 
-const ROLES: [Role; 5] = [Role::Viewer, Role::Stop, Role::Operator, Role::Approver, Role::Admin];
+const ROLES: [Role; 5] = [
+    Role::Viewer,
+    Role::Stop,
+    Role::Operator,
+    Role::Approver,
+    Role::Admin,
+];
 
 fn secret(role: Role) -> String {
     format!("{:-<32}", role.to_string())
@@ -61,12 +67,21 @@ fn secret(role: Role) -> String {
 fn door(inbox: Arc<Remembering>) -> Door {
     Door {
         inbox,
-        tokens: ROLES.iter().map(|r| Token::of_secret(&r.to_string(), *r, &secret(*r)).unwrap()).collect(),
+        tokens: ROLES
+            .iter()
+            .map(|r| Token::of_secret(&r.to_string(), *r, &secret(*r)).unwrap())
+            .collect(),
         ready: Arc::new(|| Readiness {
-            checks: vec![Check { what: "store".into(), ok: false, why: "disk full".into() }],
+            checks: vec![Check {
+                what: "store".into(),
+                ok: false,
+                why: "disk full".into(),
+            }],
         }),
         turned: Arc::new(|| Some(Duration::from_secs(1))),
-        metrics: metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder().handle(),
+        metrics: metrics_exporter_prometheus::PrometheusBuilder::new()
+            .build_recorder()
+            .handle(),
         clock: Arc::new(Noon),
         render: Arc::new(|_, _| String::new()),
     }
@@ -76,20 +91,33 @@ async fn send(door: Door, request: Request<Body>) -> (StatusCode, axum::http::He
     let response = Service::call(&mut router(door), request).await.unwrap();
     let (parts, body) = response.into_parts();
     let bytes = to_bytes(body, usize::MAX).await.unwrap();
-    (parts.status, parts.headers, String::from_utf8(bytes.to_vec()).unwrap())
+    (
+        parts.status,
+        parts.headers,
+        String::from_utf8(bytes.to_vec()).unwrap(),
+    )
 }
 
 /// A request that is well-formed for its route.
 fn request(route: &super::api::Route, token: Option<&str>) -> Request<Body> {
-    let path = route.path.replace("{run}", "r-7Q2MK4XN").replace("{policy}", "cart");
-    let query = if route.ask == Ask::Why { "?subject=cart" } else { "" };
+    let path = route
+        .path
+        .replace("{run}", "r-7Q2MK4XN")
+        .replace("{policy}", "cart");
+    let query = if route.ask == Ask::Why {
+        "?subject=cart"
+    } else {
+        ""
+    };
     let body = match route.ask {
         Ask::Approve => r#"{"digest":"0123456789ab"}"#,
         Ask::Deny | Ask::Abort | Ask::AbortAll | Ask::Halt | Ask::Resume => r#"{"reason":"because"}"#,
         Ask::Clear => r#"{"intent":"r-7Q2MK4XN/1","reason":"because"}"#,
         _ => "",
     };
-    let mut builder = Request::builder().method(if route.post { "POST" } else { "GET" }).uri(path + query);
+    let mut builder = Request::builder()
+        .method(if route.post { "POST" } else { "GET" })
+        .uri(path + query);
     if let Some(token) = token {
         builder = builder.header("authorization", format!("Bearer {token}"));
     }
@@ -142,13 +170,18 @@ fn whatever_changes_something_is_a_post_and_needs_more_than_a_viewer() {
 #[tokio::test]
 async fn the_idempotency_key_reaches_the_operator() {
     let inbox = Arc::new(Remembering::default());
-    let halt = || {
-        Request::post("/api/v1/halt").header("authorization", format!("Bearer {}", secret(Role::Stop)))
-    };
-    let good = halt().header("idempotency-key", "k-1").body(Body::from(r#"{"reason":"x"}"#)).unwrap();
+    let halt =
+        || Request::post("/api/v1/halt").header("authorization", format!("Bearer {}", secret(Role::Stop)));
+    let good = halt()
+        .header("idempotency-key", "k-1")
+        .body(Body::from(r#"{"reason":"x"}"#))
+        .unwrap();
     assert_eq!(send(door(inbox.clone()), good).await.0, StatusCode::OK);
     assert_eq!(inbox.asked.lock().unwrap()[0].key.as_deref(), Some("k-1"));
-    let bad = halt().header("idempotency-key", "k".repeat(129)).body(Body::from(r#"{"reason":"x"}"#)).unwrap();
+    let bad = halt()
+        .header("idempotency-key", "k".repeat(129))
+        .body(Body::from(r#"{"reason":"x"}"#))
+        .unwrap();
     assert_eq!(send(door(inbox.clone()), bad).await.0, StatusCode::BAD_REQUEST);
     assert_eq!(inbox.asked.lock().unwrap().len(), 1);
 }
@@ -161,14 +194,23 @@ async fn a_body_beyond_the_cap_reaches_nobody() {
         .header("authorization", format!("Bearer {}", secret(Role::Stop)))
         .body(Body::from(body))
         .unwrap();
-    assert_eq!(send(door(inbox.clone()), request).await.0, StatusCode::PAYLOAD_TOO_LARGE);
+    assert_eq!(
+        send(door(inbox.clone()), request).await.0,
+        StatusCode::PAYLOAD_TOO_LARGE
+    );
     assert!(inbox.asked.lock().unwrap().is_empty());
 }
 
 #[tokio::test]
 async fn a_refusal_is_problem_json_about_its_run() {
-    let refuse = Some(Refusal::new(RefusalKind::Conflict, "denied already; nothing was changed"));
-    let inbox = Arc::new(Remembering { refuse, ..Default::default() });
+    let refuse = Some(Refusal::new(
+        RefusalKind::Conflict,
+        "denied already; nothing was changed",
+    ));
+    let inbox = Arc::new(Remembering {
+        refuse,
+        ..Default::default()
+    });
     let route = ROUTES.iter().find(|r| r.ask == Ask::Approve).unwrap();
     let (status, headers, body) = send(door(inbox), request(route, Some(&secret(Role::Approver)))).await;
     assert_eq!(status, StatusCode::CONFLICT);
@@ -180,10 +222,16 @@ async fn a_refusal_is_problem_json_about_its_run() {
 
 #[tokio::test]
 async fn unknown_paths_and_methods_are_problems_too() {
-    for (method, path, expected) in
-        [("GET", "/nope", 404), ("GET", "/api/v1/halt", 405), ("POST", "/api/v1/status", 405)]
-    {
-        let request = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
+    for (method, path, expected) in [
+        ("GET", "/nope", 404),
+        ("GET", "/api/v1/halt", 405),
+        ("POST", "/api/v1/status", 405),
+    ] {
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .body(Body::empty())
+            .unwrap();
         let (status, headers, _) = send(door(Arc::default()), request).await;
         assert_eq!(status.as_u16(), expected, "{method} {path}");
         assert_eq!(headers["content-type"], "application/problem+json");
@@ -211,17 +259,24 @@ async fn readiness_says_which_is_not() {
 #[tokio::test]
 async fn the_page_is_for_this_machine_and_for_bearers() {
     let ui = |peer: &str, token: bool| {
-        let mut request = Request::get("/ui").header("host", "localhost:9480").body(Body::empty()).unwrap();
-        request.extensions_mut().insert(ConnectInfo(peer.parse::<SocketAddr>().unwrap()));
+        let mut request = Request::get("/ui")
+            .header("host", "localhost:9480")
+            .body(Body::empty())
+            .unwrap();
+        request
+            .extensions_mut()
+            .insert(ConnectInfo(peer.parse::<SocketAddr>().unwrap()));
         if token {
             let value = format!("Bearer {}", secret(Role::Viewer)).parse().unwrap();
             request.headers_mut().insert("authorization", value);
         }
         request
     };
-    for (peer, token, asked) in
-        [("10.0.0.9:1", false, 0), ("10.0.0.9:1", true, 1), ("127.0.0.1:1", false, 1)]
-    {
+    for (peer, token, asked) in [
+        ("10.0.0.9:1", false, 0),
+        ("10.0.0.9:1", true, 1),
+        ("127.0.0.1:1", false, 1),
+    ] {
         let inbox = Arc::new(Remembering::default());
         send(door(inbox.clone()), ui(peer, token)).await;
         assert_eq!(inbox.asked.lock().unwrap().len(), asked, "{peer} {token}");
@@ -233,6 +288,11 @@ async fn no_answer_may_be_cached_framed_or_run() {
     let request = Request::get("/healthz").body(Body::empty()).unwrap();
     let (_, headers, _) = send(door(Arc::default()), request).await;
     assert_eq!(headers["cache-control"], "no-store");
-    assert!(headers["content-security-policy"].to_str().unwrap().starts_with("default-src 'none'"));
+    assert!(
+        headers["content-security-policy"]
+            .to_str()
+            .unwrap()
+            .starts_with("default-src 'none'")
+    );
     assert!(headers.get("access-control-allow-origin").is_none());
 }

@@ -20,15 +20,25 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
 /// `GET /ui`.
 pub(super) async fn page(State(door): State<Arc<Door>>, request: Request) -> Response {
-    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0);
+    let peer = request
+        .extensions()
+        .get::<ConnectInfo<SocketAddr>>()
+        .map(|peer| peer.0);
     let by = match auth::person(&door.tokens, request.headers(), Role::Viewer) {
         Ok(person) => person,
-        Err(_) if auth::is_local(peer, request.headers()) => {
-            Person { id: PersonId::new("ui"), name: "the local page".into(), via: Via::Api, role: Role::Viewer }
-        }
+        Err(_) if auth::is_local(peer, request.headers()) => Person {
+            id: PersonId::new("ui"),
+            name: "the local page".into(),
+            via: Via::Api,
+            role: Role::Viewer,
+        },
         Err(problem) => return problem.into_response(),
     };
-    let asked = Asked { by, command: Command::Status, key: None };
+    let asked = Asked {
+        by,
+        command: Command::Status,
+        key: None,
+    };
     match tokio::time::timeout(ANSWER_WITHIN, door.inbox.ask(asked)).await {
         Ok(Ok(Reply::Status(status))) => Html(render(&status)).into_response(),
         Ok(Ok(_)) => Problem::ours("the operator answered another question than was asked").into_response(),
@@ -57,7 +67,12 @@ fn render(status: &Status) -> String {
     let (class, banner) = match (&status.halt, status.armed) {
         (Some(halt), _) => (
             "bad",
-            format!("Halted since {} by {}: {}", time(halt.since), halt.by.name, halt.reason),
+            format!(
+                "Halted since {} by {}: {}",
+                time(halt.since),
+                halt.by.name,
+                halt.reason
+            ),
         ),
         (None, false) => ("soft", "Not armed: nothing is ever killed.".to_owned()),
         (None, true) => ("ok", "Armed, not halted.".to_owned()),
@@ -81,24 +96,42 @@ fn clusters(page: &mut String, status: &Status) {
         let seen = c.seen.map_or_else(|| "never".to_owned(), time);
         vec![c.name.to_string(), seen, c.apps.to_string(), c.gaps.join("; ")]
     });
-    table(page, "Clusters", &["name", "seen", "apps", "what could not be seen"], rows.collect());
+    table(
+        page,
+        "Clusters",
+        &["name", "seen", "apps", "what could not be seen"],
+        rows.collect(),
+    );
 }
 
 fn runs(page: &mut String, status: &Status) {
     let rows = status.open_runs.iter().map(|view| {
         let run = &view.run;
-        let killed = run.intents.iter().filter(|i| !i.sham).map(|i| i.targets.len()).sum::<usize>();
+        let killed = run
+            .intents
+            .iter()
+            .filter(|i| !i.sham)
+            .map(|i| i.targets.len())
+            .sum::<usize>();
         vec![
             run.id.to_string(),
             run.plan.policy.to_string(),
             run.plan.app.to_string(),
             run.phase.to_string(),
             format!("{killed} of {}", run.plan.kills()),
-            view.healthy.map_or_else(|| "unknown".to_owned(), |h| format!("{h} of {}", run.plan.instances)),
+            view.healthy.map_or_else(
+                || "unknown".to_owned(),
+                |h| format!("{h} of {}", run.plan.instances),
+            ),
             view.waiting.clone().unwrap_or_default(),
         ]
     });
-    table(page, "Open runs", &["run", "policy", "app", "phase", "kills", "healthy", "waits for"], rows.collect());
+    table(
+        page,
+        "Open runs",
+        &["run", "policy", "app", "phase", "kills", "healthy", "waits for"],
+        rows.collect(),
+    );
     if !status.charged.is_empty() {
         let rows = status.charged.iter().map(|line| vec![line.clone()]).collect();
         table(page, "Counts as down because of us", &["what"], rows);
@@ -124,7 +157,15 @@ fn policies(page: &mut String, status: &Status) {
     table(
         page,
         "Policies and gates",
-        &["name", "team", "mode", "state", "next due", "first gate in the way", "allows"],
+        &[
+            "name",
+            "team",
+            "mode",
+            "state",
+            "next due",
+            "first gate in the way",
+            "allows",
+        ],
         rows.collect(),
     );
 }
@@ -154,17 +195,18 @@ fn time(at: chrono::DateTime<chrono::Utc>) -> String {
 
 /// Everything that comes from elsewhere goes through here: reasons, app ids and gate texts are not ours.
 fn escape(text: &str) -> String {
-    text.chars().fold(String::with_capacity(text.len()), |mut out, c| {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            c => out.push(c),
-        }
-        out
-    })
+    text.chars()
+        .fold(String::with_capacity(text.len()), |mut out, c| {
+            match c {
+                '&' => out.push_str("&amp;"),
+                '<' => out.push_str("&lt;"),
+                '>' => out.push_str("&gt;"),
+                '"' => out.push_str("&quot;"),
+                '\'' => out.push_str("&#39;"),
+                c => out.push(c),
+            }
+            out
+        })
 }
 
 #[cfg(test)]
@@ -190,15 +232,37 @@ mod tests {
     #[test]
     fn the_page_says_first_whether_anything_can_be_killed() {
         assert!(render(&status()).contains("Armed, not halted."));
-        assert!(render(&Status { armed: false, ..status() }).contains("nothing is ever killed"));
+        assert!(
+            render(&Status {
+                armed: false,
+                ..status()
+            })
+            .contains("nothing is ever killed")
+        );
     }
 
     #[test]
     fn nothing_that_people_write_becomes_markup() {
-        let by = Person { id: "ana".into(), name: "<b>ana</b>".into(), via: Via::Slack, role: Role::Operator };
-        let halt = Some(Halt { by, reason: "<script>alert('x')</script>".into(), since: status().at });
-        let page = render(&Status { halt, charged: vec!["<img src=x>".into()], ..status() });
-        assert!(page.contains("Halted since 2026-11-23 14:00:00 UTC by &lt;b&gt;ana&lt;/b&gt;"), "{page}");
+        let by = Person {
+            id: "ana".into(),
+            name: "<b>ana</b>".into(),
+            via: Via::Slack,
+            role: Role::Operator,
+        };
+        let halt = Some(Halt {
+            by,
+            reason: "<script>alert('x')</script>".into(),
+            since: status().at,
+        });
+        let page = render(&Status {
+            halt,
+            charged: vec!["<img src=x>".into()],
+            ..status()
+        });
+        assert!(
+            page.contains("Halted since 2026-11-23 14:00:00 UTC by &lt;b&gt;ana&lt;/b&gt;"),
+            "{page}"
+        );
         assert!(!page.contains("<script") && !page.contains("<img") && !page.contains("<b>"));
     }
 }

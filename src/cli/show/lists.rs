@@ -11,7 +11,12 @@ pub fn status(status: &Status, out: &Out) -> String {
     let (tone, first) = match (&status.halt, status.armed) {
         (Some(halt), _) => (
             Tone::Bad,
-            format!("HALTED {} by {}: {}", out.age(halt.since), halt.by.name, halt.reason),
+            format!(
+                "HALTED {} by {}: {}",
+                out.age(halt.since),
+                halt.by.name,
+                halt.reason
+            ),
         ),
         (None, false) => (Tone::Unsure, "Not armed: nothing is ever killed.".to_owned()),
         (None, true) => (Tone::Good, "Armed, not halted.".to_owned()),
@@ -45,7 +50,11 @@ fn clusters(clusters: &[ClusterView], out: &Out) -> String {
     let rows: Vec<_> = clusters
         .iter()
         .map(|c| {
-            let gaps = if c.gaps.is_empty() { "-".to_owned() } else { c.gaps.join("; ") };
+            let gaps = if c.gaps.is_empty() {
+                "-".to_owned()
+            } else {
+                c.gaps.join("; ")
+            };
             vec![
                 c.name.to_string(),
                 c.seen.map_or_else(|| "never".to_owned(), |at| out.age(at)),
@@ -63,7 +72,13 @@ pub fn policies(policies: &[PolicyView], out: &Out) -> String {
     if policies.is_empty() {
         return "No policies.".to_owned();
     }
-    let sentence = |text: String| if out.wide() { text } else { cut(&text, SENTENCE_MAX) };
+    let sentence = |text: String| {
+        if out.wide() {
+            text
+        } else {
+            cut(&text, SENTENCE_MAX)
+        }
+    };
     let rows: Vec<_> = policies
         .iter()
         .map(|p| {
@@ -81,7 +96,11 @@ pub fn policies(policies: &[PolicyView], out: &Out) -> String {
             ];
             if out.wide() {
                 row.push(p.cluster.to_string());
-                row.push(p.last_run.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string));
+                row.push(
+                    p.last_run
+                        .as_ref()
+                        .map_or_else(|| "-".to_owned(), ToString::to_string),
+                );
                 row.push(p.allows.clone());
             }
             row
@@ -115,7 +134,10 @@ pub fn runs(runs: &[RunView], out: &Out) -> String {
             if out.wide() {
                 row.push(run.plan.mode.to_string());
                 row.push(run.digest.short().to_owned());
-                row.push(view.healthy.map_or_else(|| "-".to_owned(), |h| format!("{h} of {}", run.plan.instances)));
+                row.push(
+                    view.healthy
+                        .map_or_else(|| "-".to_owned(), |h| format!("{h} of {}", run.plan.instances)),
+                );
                 row.push(view.waiting.clone().unwrap_or_else(|| "-".to_owned()));
             }
             row

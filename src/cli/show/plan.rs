@@ -1,6 +1,6 @@
 //! A plan: what would die, in which order, under which limits, and what the gates say.
 
-use super::{Out, Tone, clean, facts, span};
+use super::{Out, Tone, clean, facts, many, span};
 use crate::model::experiment::{ProbeSpec, Role, Source};
 use crate::model::plan::Plan;
 use crate::model::policy::{ApprovalMode, ApprovalRule, Mode};
@@ -28,7 +28,11 @@ pub fn plan(view: &PlanView, out: &Out) -> String {
             None if judgement.passes() => "Every gate says yes.".to_owned(),
             None => "The gates have not all answered, which counts as no.".to_owned(),
         };
-        parts.push(format!("{}\n{}", clean(&lead), super::why::gates(&judgement.answers, out.pen)));
+        parts.push(format!(
+            "{}\n{}",
+            clean(&lead),
+            super::why::gates(&judgement.answers, out.pen)
+        ));
     }
     let left_out = super::why::left_out(&view.left_out, out);
     if !left_out.is_empty() {
@@ -40,12 +44,12 @@ pub fn plan(view: &PlanView, out: &Out) -> String {
 
 /// What a plan does, in one sentence.
 pub fn headline(plan: &Plan) -> String {
-    let what = match plan.kills() {
-        1 => "1 task".to_owned(),
-        n => format!("{n} tasks"),
-    };
+    let what = many(plan.kills(), "task");
     match plan.mode {
-        Mode::Enforce => format!("Kills {what} of {}, {} of {} healthy.", plan.app, plan.healthy, plan.instances),
+        Mode::Enforce => format!(
+            "Kills {what} of {}, {} of {} healthy.",
+            plan.app, plan.healthy, plan.instances
+        ),
         Mode::Rehearse => format!("Rehearses killing {what} of {}; nothing is killed.", plan.app),
         Mode::Off => format!("The policy is off; would be {what} of {}.", plan.app),
     }
@@ -64,15 +68,18 @@ pub fn body(plan: &Plan, digest: Option<String>) -> String {
         (
             "Blast radius",
             Some(format!(
-                "{} tasks, {} %, {} healthy left, {} apps",
-                radius.max_tasks, radius.max_percent, radius.min_healthy, radius.max_apps
+                "{}, {} %, {} healthy left, {}",
+                many(radius.max_tasks, "task"),
+                radius.max_percent,
+                radius.min_healthy,
+                many(radius.max_apps, "app")
             )),
         ),
         (
             "Rate",
             Some(format!(
-                "{} kills per {}, {} at once",
-                plan.rate_limit.kills,
+                "{} per {}, {} at once",
+                many(plan.rate_limit.kills, "kill"),
                 length(plan.rate_limit.per),
                 plan.rate_limit.burst
             )),
@@ -82,8 +89,16 @@ pub fn body(plan: &Plan, digest: Option<String>) -> String {
     text.push_str("\nSteps:");
     for step in &plan.steps {
         for (index, target) in step.targets.iter().enumerate() {
-            let number = if index == 0 { format!("{}.", step.number) } else { String::new() };
-            text.push_str(&format!("\n  {number:<3} {} on {}", clean(target.task.as_str()), clean(&target.host)));
+            let number = if index == 0 {
+                format!("{}.", step.number)
+            } else {
+                String::new()
+            };
+            text.push_str(&format!(
+                "\n  {number:<3} {} on {}",
+                clean(target.task.as_str()),
+                clean(&target.host)
+            ));
         }
     }
     text.push_str("\nMust stay true:");
@@ -110,7 +125,12 @@ fn probe(spec: &ProbeSpec) -> String {
         Source::Tcp { address } => address.clone(),
         Source::Marathon => "healthy tasks, as counted from Marathon's rows".to_owned(),
     };
-    format!("{}: at most {} bad, {role} ({} {source})", spec.name, spec.max, spec.source.kind())
+    format!(
+        "{}: at most {} bad, {role} ({} {source})",
+        spec.name,
+        spec.max,
+        spec.source.kind()
+    )
 }
 
 fn approval(rule: &ApprovalRule) -> String {
@@ -118,8 +138,14 @@ fn approval(rule: &ApprovalRule) -> String {
         ApprovalMode::Automatic => "none needed; the run is announced".to_owned(),
         ApprovalMode::Required => {
             let people = rule.users.iter().map(ToString::to_string);
-            let who: Vec<String> = people.chain(rule.groups.iter().map(|g| format!("group {g}"))).collect();
-            let who = if who.is_empty() { "nobody: it can never be approved".to_owned() } else { who.join(", ") };
+            let who: Vec<String> = people
+                .chain(rule.groups.iter().map(|g| format!("group {g}")))
+                .collect();
+            let who = if who.is_empty() {
+                "nobody: it can never be approved".to_owned()
+            } else {
+                who.join(", ")
+            };
             format!("{} of {who}; stands {}", rule.quorum, length(rule.expires))
         }
     }

@@ -7,7 +7,12 @@ use crate::model::view::RunView;
 
 /// `1 of 2`: tasks that were asked to die, of those planned.
 pub fn kills(run: &Run) -> String {
-    let sent: usize = run.intents.iter().filter(|i| !i.sham && was_sent(i)).map(|i| i.targets.len()).sum();
+    let sent: usize = run
+        .intents
+        .iter()
+        .filter(|i| !i.sham && was_sent(i))
+        .map(|i| i.targets.len())
+        .sum();
     format!("{sent} of {}", run.plan.kills())
 }
 
@@ -18,13 +23,18 @@ fn was_sent(intent: &Intent) -> bool {
 
 /// The verdict in two words; a dash while the run is open.
 pub fn result(run: &Run) -> String {
-    run.verdict.as_ref().map_or_else(|| "-".to_owned(), |v| format!("{}, {}", v.outcome, v.hypothesis))
+    run.verdict
+        .as_ref()
+        .map_or_else(|| "-".to_owned(), |v| format!("{}, {}", v.outcome, v.hypothesis))
 }
 
 /// Where a run is, in one line without colours: printed whenever it changes.
 pub fn progress(view: &RunView) -> String {
     let run = &view.run;
-    let mut parts = vec![format!("{} {}", run.id, run.phase), format!("kills {}", kills(run))];
+    let mut parts = vec![
+        format!("{} {}", run.id, run.phase),
+        format!("kills {}", kills(run)),
+    ];
     if let Some(healthy) = view.healthy {
         parts.push(format!("healthy {healthy} of {}", run.plan.instances));
     }
@@ -43,7 +53,11 @@ pub fn ending(view: &RunView, out: &Out) -> String {
         Some(verdict) => verdict_lines(verdict, out),
         None => vec![format!("Run {} has no verdict.", view.run.id)],
     };
-    lines.extend(view.reports.iter().map(|place| format!("Report: {}", clean(place))));
+    lines.extend(
+        view.reports
+            .iter()
+            .map(|place| format!("Report: {}", clean(place))),
+    );
     lines.join("\n")
 }
 
@@ -56,18 +70,28 @@ fn verdict_lines(verdict: &Verdict, out: &Out) -> Vec<String> {
             d.probe, d.before_bad, d.before_observed, d.after_bad, d.after_observed, d.says
         ))
     }));
-    lines.extend(verdict.limits.iter().map(|limit| format!("Could not have seen: {}", clean(limit))));
+    lines.extend(
+        verdict
+            .limits
+            .iter()
+            .map(|limit| format!("Could not have seen: {}", clean(limit))),
+    );
     lines
 }
 
 /// `describe run`: the whole story, in the order in which it happened.
 pub fn describe(view: &RunView, out: &Out) -> String {
     let run = &view.run;
-    let asked = run.plan.requested_by.as_ref().map_or_else(|| "the schedule".to_owned(), |p| p.name.clone());
+    let asked = run
+        .plan
+        .requested_by
+        .as_ref()
+        .map_or_else(|| "the schedule".to_owned(), |p| p.name.clone());
     let mut parts = vec![
         format!(
             "{}\n{}",
-            out.pen.paint(Tone::Strong, &clean(&format!("Run {}: {}", run.id, run.phase))),
+            out.pen
+                .paint(Tone::Strong, &clean(&format!("Run {}: {}", run.id, run.phase))),
             clean(&super::plan::headline(&run.plan))
         ),
         facts(&[
@@ -75,12 +99,23 @@ pub fn describe(view: &RunView, out: &Out) -> String {
             ("Asked by", Some(asked)),
             ("In this phase since", Some(out.when(run.phase_since))),
             ("Waits for", view.waiting.clone()),
-            ("Healthy now", view.healthy.map(|h| format!("{h} of {}", run.plan.instances))),
-            ("Evidence", view.evidence_percent.map(|p| format!("{p} % of what an abort needs"))),
+            (
+                "Healthy now",
+                view.healthy.map(|h| format!("{h} of {}", run.plan.instances)),
+            ),
+            (
+                "Evidence",
+                view.evidence_percent
+                    .map(|p| format!("{p} % of what an abort needs")),
+            ),
             ("Kills", Some(kills(run))),
             ("Ended", run.ended.map(|at| out.when(at))),
         ]),
-        section("Plan", super::plan::body(&run.plan, Some(run.digest.as_str().to_owned())), out),
+        section(
+            "Plan",
+            super::plan::body(&run.plan, Some(run.digest.as_str().to_owned())),
+            out,
+        ),
     ];
     let approvals = approvals(run, out);
     if !approvals.is_empty() {
@@ -100,9 +135,17 @@ pub fn describe(view: &RunView, out: &Out) -> String {
     }
     if let Some(abort) = &run.abort {
         let fence = abort.breach_to_fence_us.map_or_else(String::new, |us| {
-            format!("\n  From the breach to the closed fence: {} ms", f64::from(u32::try_from(us).unwrap_or(u32::MAX)) / 1000.0)
+            format!(
+                "\n  From the breach to the closed fence: {} ms",
+                f64::from(u32::try_from(us).unwrap_or(u32::MAX)) / 1000.0
+            )
         });
-        let line = format!("  {}: {}{}", out.when(abort.at), clean(&abort.cause.to_string()), fence);
+        let line = format!(
+            "  {}: {}{}",
+            out.when(abort.at),
+            clean(&abort.cause.to_string()),
+            fence
+        );
         parts.push(section("Aborted", line, out));
     }
     if let Some(verdict) = &run.verdict {
@@ -124,11 +167,22 @@ fn approvals(run: &Run, out: &Out) -> Vec<String> {
         .approvals
         .iter()
         .map(|a| {
-            format!("  yes by {} through {}, {}, to {}", clean(&a.by.name), a.by.via, out.when(a.at), a.digest.short())
+            format!(
+                "  yes by {} through {}, {}, to {}",
+                clean(&a.by.name),
+                a.by.via,
+                out.when(a.at),
+                a.digest.short()
+            )
         })
         .collect();
     if let Some(denial) = &run.denied {
-        lines.push(format!("  NO by {}, {}: {}", clean(&denial.by.name), out.when(denial.at), clean(&denial.reason)));
+        lines.push(format!(
+            "  NO by {}, {}: {}",
+            clean(&denial.by.name),
+            out.when(denial.at),
+            clean(&denial.reason)
+        ));
     }
     if let (Some(expires), None, true) = (run.approval_expires, run.started, run.is_open()) {
         lines.push(format!("  the request ends {}", out.when(expires)));
@@ -142,7 +196,10 @@ fn intent(intent: &Intent, out: &Out) -> String {
         IntentState::Open => "nothing is known of it yet; counts as a kill".to_owned(),
         IntentState::NotSent { why, .. } => format!("not sent: {why}"),
         IntentState::Acked { at, .. } => {
-            format!("Marathon accepted it after {}; still counts as down", span(*at - intent.at))
+            format!(
+                "Marathon accepted it after {}; still counts as down",
+                span(*at - intent.at)
+            )
         }
         IntentState::NoEffect { why, .. } => format!("no effect: {why}"),
         IntentState::Ambiguous { why, .. } => format!("unanswered, counts as a kill: {why}"),
@@ -150,8 +207,17 @@ fn intent(intent: &Intent, out: &Out) -> String {
         IntentState::Held { why, .. } => format!("HELD, a person has to look: {why}"),
     };
     let sham = if intent.sham { " (rehearsed)" } else { "" };
-    let mut lines = vec![format!("  {}{sham} {}", clean(intent.id.as_str()), out.when(intent.at))];
-    lines.extend(intent.targets.iter().map(|t| format!("    {} on {}", clean(t.task.as_str()), clean(&t.host))));
+    let mut lines = vec![format!(
+        "  {}{sham} {}",
+        clean(intent.id.as_str()),
+        out.when(intent.at)
+    )];
+    lines.extend(
+        intent
+            .targets
+            .iter()
+            .map(|t| format!("    {} on {}", clean(t.task.as_str()), clean(&t.host))),
+    );
     lines.push(format!("    {}", clean(&fate)));
     lines.join("\n")
 }

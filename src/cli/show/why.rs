@@ -6,13 +6,14 @@ use crate::model::view::{Exclusion, TimelineItem, WasIt, WasItYou, Why, WhyPolic
 
 /// `why`: the one blocker that matters most, then every gate.
 pub fn why(why: &Why, out: &Out) -> String {
-    let mut parts = vec![
-        format!(
-            "{}\n{}",
-            out.pen.paint(Tone::Strong, &clean(&why.lead)),
-            out.pen.paint(Tone::Soft, &clean(&format!("{}, as of {}", why.subject, out.when(why.at))))
-        ),
-    ];
+    let mut parts = vec![format!(
+        "{}\n{}",
+        out.pen.paint(Tone::Strong, &clean(&why.lead)),
+        out.pen.paint(
+            Tone::Soft,
+            &clean(&format!("{}, as of {}", why.subject, out.when(why.at)))
+        )
+    )];
     parts.extend(why.policies.iter().map(|p| policy(p, out)));
     if why.policies.is_empty() {
         parts.push("No policy names it.".to_owned());
@@ -21,7 +22,10 @@ pub fn why(why: &Why, out: &Out) -> String {
 }
 
 fn policy(view: &WhyPolicy, out: &Out) -> String {
-    let mut lines = vec![out.pen.paint(Tone::Strong, &clean(&format!("Policy {}", view.policy)))];
+    let mut lines = vec![
+        out.pen
+            .paint(Tone::Strong, &clean(&format!("Policy {}", view.policy))),
+    ];
     if let Some(run) = &view.run {
         lines.push(format!("  open run: {}", clean(run.as_str())));
     }
@@ -47,7 +51,11 @@ pub fn gates(answers: &[GateAnswer], pen: Pen) -> String {
         .into_iter()
         .map(|a| {
             let gate = a.gate.word();
-            format!("  {} {gate:<width$}  {}", sign(&a.answer, pen), clean(a.answer.why()))
+            format!(
+                "  {} {gate:<width$}  {}",
+                sign(&a.answer, pen),
+                clean(a.answer.why())
+            )
         })
         .collect();
     lines.join("\n")
@@ -71,11 +79,23 @@ pub fn left_out(exclusions: &[Exclusion], out: &Out) -> Vec<String> {
     if exclusions.is_empty() {
         return vec![];
     }
-    let shown = if out.wide() { exclusions.len() } else { LEFT_OUT_SHOWN };
+    let shown = if out.wide() {
+        exclusions.len()
+    } else {
+        LEFT_OUT_SHOWN
+    };
     let mut lines = vec![format!("  left out: {}", exclusions.len())];
-    lines.extend(exclusions.iter().take(shown).map(|e| format!("    {}: {}", clean(&e.what), clean(&e.why))));
+    lines.extend(
+        exclusions
+            .iter()
+            .take(shown)
+            .map(|e| format!("    {}: {}", clean(&e.what), clean(&e.why))),
+    );
     if exclusions.len() > shown {
-        lines.push(format!("    and {} more; all of them with -o wide", exclusions.len() - shown));
+        lines.push(format!(
+            "    and {} more; all of them with -o wide",
+            exclusions.len() - shown
+        ));
     }
     lines
 }
@@ -90,7 +110,8 @@ pub fn was_it_you(answer: &WasItYou, out: &Out) -> String {
     let head = format!(
         "{}\n{}",
         out.pen.paint(tone, &clean(&answer.line)),
-        out.pen.paint(Tone::Soft, &format!("As of {}", out.when(answer.at)))
+        out.pen
+            .paint(Tone::Soft, &format!("As of {}", out.when(answer.at)))
     );
     match (answer.items.is_empty(), answer.answer) {
         (false, _) => format!("{head}\n\n{}", timeline(&answer.items, out)),

@@ -295,4 +295,4 @@ fn answer(reply: &Reply, out: &Out) -> Result<Exit, Trouble> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -107,9 +107,9 @@ pub(super) struct Timeline {
 
 /// `report`.
 #[derive(Debug, Args)]
-#[group(id = "whose", required = true, multiple = false, args = ["run", "from"])]
 pub(super) struct Report {
     /// A run's id
+    #[arg(required_unless_present = "from", conflicts_with = "from")]
     run: Option<String>,
     /// Render this record (a report.json) instead; needs no operator
     #[arg(long, value_name = "FILE")]

@@ -230,4 +230,6 @@ fn print(text: &str) -> Result<(), Trouble> {
 }
 
 #[cfg(test)]
+mod journey;
+#[cfg(test)]
 mod tests;

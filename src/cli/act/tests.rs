@@ -140,7 +140,7 @@ async fn another_hosts_halt_does_not_stop_the_operator_here() {
 }
 
 /// Never waits.
-struct Still;
+pub(in crate::cli) struct Still;
 
 #[async_trait]
 impl Clock for Still {
@@ -155,7 +155,7 @@ impl Clock for Still {
     }
 }
 
-fn works() -> Works {
+pub(in crate::cli) fn works() -> Works {
     fn none<A: 'static, T: Send + 'static>() -> Work<A, T> {
         Box::new(|_| async { Err(Trouble::new(Exit::Ours, "not part of this test")) }.boxed())
     }

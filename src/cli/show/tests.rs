@@ -38,7 +38,7 @@ fn ana() -> Person {
     }
 }
 
-fn plan() -> Plan {
+pub(in crate::cli) fn plan() -> Plan {
     Plan {
         run: "r-7Q2MK4XN".into(),
         policy: "cart".into(),
@@ -131,7 +131,7 @@ fn answers() -> Vec<GateAnswer> {
     ]
 }
 
-fn judgement() -> Judgement {
+pub(in crate::cli) fn judgement() -> Judgement {
     Judgement {
         run: "r-7Q2MK4XN".into(),
         digest: "0".into(),
@@ -207,7 +207,7 @@ pub(in crate::cli) fn run_view() -> RunView {
     }
 }
 
-fn policy_view() -> PolicyView {
+pub(in crate::cli) fn policy_view() -> PolicyView {
     PolicyView {
         name: "cart".into(),
         team: "shop".into(),
@@ -221,7 +221,7 @@ fn policy_view() -> PolicyView {
     }
 }
 
-fn status() -> Status {
+pub(in crate::cli) fn status() -> Status {
     Status {
         at: at(-1),
         version: "0.1.0".into(),
@@ -373,7 +373,7 @@ fn a_judgement_that_misses_gates_never_reads_as_yes() {
     assert!(plan::plan(&view, &out()).contains("counts as no"));
 }
 
-fn why_view() -> Why {
+pub(in crate::cli) fn why_view() -> Why {
     Why {
         subject: "cart".into(),
         at: at(-2),

@@ -246,10 +246,15 @@ fn causes(error: &reqwest::Error) -> String {
     if error.is_timeout() {
         return "no answer in time".into();
     }
-    match std::error::Error::source(error) {
-        Some(cause) => chain(cause),
-        None => error.to_string(),
+    let mut next = std::error::Error::source(error);
+    // "client error (Connect)" is a layer of the HTTP client and tells nobody anything.
+    while let Some(cause) = next {
+        match cause.source() {
+            Some(below) if cause.to_string().starts_with("client error (") => next = Some(below),
+            _ => return chain(cause),
+        }
     }
+    error.to_string()
 }
 
 /// An error with all its causes, in one line.

@@ -23,14 +23,12 @@ pub const STATE_DIR_DEFAULT: &str = "/var/lib/heartbreak";
 pub fn find(connection: &Connection, user: Option<String>) -> Result<Place, Trouble> {
     let url = Url::parse(&connection.url)
         .ok()
-        .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+        .filter(is_operator_address)
         .ok_or_else(|| {
             Trouble::new(
                 Exit::Usage,
-                format!(
-                    "--url {:?} is not an address like http://127.0.0.1:9480; nothing was asked",
-                    connection.url
-                ),
+                // Not repeated here: it may hold a password.
+                "--url is not an address like http://127.0.0.1:9480, without user, password and query; nothing was asked",
             )
         })?;
     let state_dir = state_dir(&connection.settings_file());
@@ -96,6 +94,15 @@ pub fn state_dir(settings: &Path) -> PathBuf {
         .and_then(|value| value.get("stateDir")?.as_str().map(PathBuf::from))
         .filter(|dir| dir.is_absolute())
         .unwrap_or_else(|| PathBuf::from(STATE_DIR_DEFAULT))
+}
+
+/// A password in an address would end up in messages and process lists, so it is none.
+fn is_operator_address(url: &Url) -> bool {
+    matches!(url.scheme(), "http" | "https")
+        && url.has_host()
+        && url.username().is_empty()
+        && url.password().is_none()
+        && url.query().is_none()
 }
 
 fn is_plain(user: &str) -> bool {
@@ -178,7 +185,7 @@ mod tests {
     #[test]
     fn an_address_that_is_none_is_wrong_usage() {
         let dir = host();
-        for url in ["localhost:9480", "ftp://x", "", "http://"] {
+        for url in ["localhost:9480", "ftp://x", "", "http://", "http://ana:secret@x"] {
             assert_eq!(
                 find(&connection(dir.path(), url), None).err().unwrap().exit,
                 Exit::Usage,

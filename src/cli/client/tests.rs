@@ -176,7 +176,7 @@ async fn nobody_there_says_what_to_do() {
     assert_eq!(trouble.exit, Exit::Unreachable);
     let text = trouble.text.replace(url.as_str(), "URL/");
     insta::assert_snapshot!(text, @r"
-    no operator answers at URL/: client error (Connect): tcp connect error: Connection refused (os error 111); nothing was asked of it.
+    no operator answers at URL/: tcp connect error: Connection refused (os error 111); nothing was asked of it.
     Start one with `heartbreak run`, or say where it is with --url or $HEARTBREAK_URL.
     ");
 }

@@ -8,6 +8,7 @@ mod api;
 mod auth;
 mod metrics;
 mod problem;
+mod read;
 mod ui;
 
 pub use auth::Token;

@@ -1,0 +1,164 @@
+//! What works alone, without a running operator: filled in where everything is wired.
+//!
+//! The command line parses and prints; what needs the loop, the policies, a journal or the simulator
+//! is given to it here as functions, so that it names none of them.
+
+use super::trouble::Trouble;
+use crate::exit::Exit;
+use crate::model::report::Report;
+use crate::model::view::{PlanView, TimelineItem, Why};
+use crate::ports::clock::Clock;
+use futures_util::future::BoxFuture;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Work that may take a while.
+pub type Work<A, T> = Box<dyn Fn(A) -> BoxFuture<'static, Result<T, Trouble>> + Send + Sync>;
+
+/// Writes a report in a form.
+pub type Render = Arc<dyn Fn(&Report, Form) -> String + Send + Sync>;
+
+/// Everything that works alone.
+pub struct Works {
+    /// The time that ages are counted from.
+    pub clock: Arc<dyn Clock>,
+    /// `run`: the operator, until it is told to stop.
+    pub run: Work<RunArgs, ()>,
+    /// `check`: what was checked, in lines, when all of it is good; every problem otherwise.
+    pub check: Work<CheckArgs, String>,
+    /// `plan --snapshot`: the plan that would be made from a file.
+    pub plan_snapshot: Work<PlanArgs, PlanView>,
+    /// `plan --save-snapshot`: looks at the cluster of the policy, writes what was seen, says what that was.
+    pub save_snapshot: Work<PlanArgs, String>,
+    /// `why --snapshot`: what the gates would say from a file.
+    pub why_snapshot: Work<WhyArgs, Why>,
+    /// `timeline --journal`: what a journal tells, read-only.
+    pub timeline_journal: Work<TimelineArgs, Vec<TimelineItem>>,
+    /// Renders a report as `md`, `html` or `svg`.
+    pub render: Render,
+    /// `audit verify`: in a sentence, what was verified.
+    pub audit_verify: Work<AuditArgs, String>,
+    /// `schema`: JSON Schema of policies, settings or reports.
+    pub schema: Box<dyn Fn(Schema) -> Result<String, Trouble> + Send + Sync>,
+    /// `demo`.
+    pub demo: Work<DemoArgs, Exit>,
+    /// `sim`.
+    pub sim: Work<SimArgs, Exit>,
+}
+
+/// In which form a report is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Form {
+    /// Markdown.
+    Md,
+    /// A page.
+    Html,
+    /// The chart alone.
+    Svg,
+    /// The record itself.
+    Json,
+}
+
+impl Form {
+    /// How its file ends.
+    pub fn extension(self) -> &'static str {
+        match self {
+            Self::Md => "md",
+            Self::Html => "html",
+            Self::Svg => "svg",
+            Self::Json => "json",
+        }
+    }
+}
+
+/// What a schema is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Schema {
+    /// A policy file.
+    Policy,
+    /// The settings file.
+    Settings,
+    /// A report.
+    Report,
+}
+
+/// What `run` is given.
+#[derive(Clone, Debug)]
+pub struct RunArgs {
+    /// The settings file.
+    pub settings: PathBuf,
+}
+
+/// What `check` is given.
+#[derive(Clone, Debug)]
+pub struct CheckArgs {
+    /// The settings file, where it is to be checked too.
+    pub settings: Option<PathBuf>,
+    /// Policy files and folders.
+    pub paths: Vec<PathBuf>,
+}
+
+/// What the two snapshot forms of `plan` are given.
+#[derive(Clone, Debug)]
+pub struct PlanArgs {
+    /// A policy's name.
+    pub policy: String,
+    /// The snapshot to read or to write.
+    pub snapshot: PathBuf,
+    /// The settings file: limits, and where the policies are.
+    pub settings: PathBuf,
+}
+
+/// What `why --snapshot` is given.
+#[derive(Clone, Debug)]
+pub struct WhyArgs {
+    /// A policy's name or an app's id.
+    pub subject: String,
+    /// The snapshot.
+    pub snapshot: PathBuf,
+    /// The settings file: limits, and where the policies are.
+    pub settings: PathBuf,
+}
+
+/// What `timeline --journal` is given.
+#[derive(Clone, Debug)]
+pub struct TimelineArgs {
+    /// The journal; read, never written.
+    pub journal: PathBuf,
+    /// From when; everything when absent.
+    pub since: Option<chrono::DateTime<chrono::Utc>>,
+    /// Only this app.
+    pub app: Option<crate::model::ids::AppId>,
+}
+
+/// What `audit verify` is given.
+#[derive(Clone, Debug)]
+pub struct AuditArgs {
+    /// The journal; `journal.db` in the state directory unless named.
+    pub journal: PathBuf,
+}
+
+/// What `demo` is given.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub struct DemoArgs {
+    /// Press Approve by itself
+    #[arg(long)]
+    pub yes: bool,
+    /// Shorter waits, for pipelines
+    #[arg(long)]
+    pub fast: bool,
+    /// Keep everything up after the story, until Enter
+    #[arg(long)]
+    pub stay: bool,
+}
+
+/// What `sim` is given.
+#[derive(Clone, Debug, clap::Args)]
+pub struct SimArgs {
+    /// Where it listens
+    #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
+    pub listen: std::net::SocketAddr,
+    /// As which Marathon it behaves
+    #[arg(long = "with", default_value = "1.11", value_name = "VERSION", value_parser = ["1.11", "1.7"])]
+    pub version: String,
+}

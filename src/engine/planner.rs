@@ -184,9 +184,9 @@ fn unfit_now(wanted: &Wanted<'_>, app: &App) -> Result<Vec<String>, String> {
         return Err(format!("an earlier run is not over on {}", app.id));
     }
     if let Some(last) = wanted.ledger.last_kill_of(&policy.cluster, &app.id)
-        && let Err(why) = schedule::gap_kept(&policy.schedule, wanted.limits, last.at, wanted.now)
+        && let Err(too_soon) = schedule::gap_allows(&policy.schedule, wanted.limits, Some(last.at), wanted.now)
     {
-        return Err(format!("{}: {why}", app.id));
+        return Err(format!("{}: {}", app.id, too_soon.why));
     }
     if let Some(deployment) = app.deployments.first() {
         return Err(format!("deployment {deployment} is at work on {}", app.id));

@@ -16,7 +16,7 @@ pub fn judge(q: &Question<'_>) -> Answer {
     let now = q.facts.now;
     let closes_at = match schedule::open_until(&policy.schedule, q.facts.limits, now) {
         Ok(closes_at) => closes_at,
-        Err(closed) => return Answer::Refuse(closed.to_string()),
+        Err(closed) => return Answer::Refuse(closed.why),
     };
     let rest = q.plan.longest_from(q.step.number);
     let zone = policy.schedule.timezone;

@@ -184,7 +184,8 @@ fn unfit_now(wanted: &Wanted<'_>, app: &App) -> Result<Vec<String>, String> {
         return Err(format!("an earlier run is not over on {}", app.id));
     }
     if let Some(last) = wanted.ledger.last_kill_of(&policy.cluster, &app.id)
-        && let Err(too_soon) = schedule::gap_allows(&policy.schedule, wanted.limits, Some(last.at), wanted.now)
+        && let Err(too_soon) =
+            schedule::gap_allows(&policy.schedule, wanted.limits, Some(last.at), wanted.now)
     {
         return Err(format!("{}: {}", app.id, too_soon.why));
     }

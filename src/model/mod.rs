@@ -18,3 +18,4 @@ pub mod run;
 pub mod snapshot;
 pub mod verdict;
 pub mod view;
+pub mod words;

@@ -518,7 +518,3 @@ mod tests {
         assert_eq!(selector.to_string(), r"chaos==opt-in,tier in (a,b),x\/y");
     }
 }
-/// Stub.
-pub fn in_a_sentence(_p: &Policy) -> String {
-    String::new()
-}

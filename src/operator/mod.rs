@@ -529,7 +529,10 @@ impl Operator {
         else {
             return Ok(None);
         };
-        if (now - due).to_std().is_ok_and(|late| late <= schedule::MISSED_AFTER) {
+        if (now - due)
+            .to_std()
+            .is_ok_and(|late| late <= schedule::MISSED_AFTER)
+        {
             return Ok(Some(due));
         }
         let why = format!(

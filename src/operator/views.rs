@@ -188,7 +188,7 @@ impl Operator {
                     mode: policy.mode.to_string(),
                     cluster: policy.cluster.clone(),
                     state: "active".into(),
-                    allows: crate::model::policy::in_a_sentence(policy),
+                    allows: crate::model::words::allows(policy),
                     next: self.next_due(policy, now),
                     blocked,
                     last_run,

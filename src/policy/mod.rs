@@ -12,11 +12,10 @@ pub mod raw;
 pub mod read;
 pub mod validate;
 pub mod watch;
-pub mod words;
 pub mod yaml;
 
+pub use crate::model::words::allows;
 pub use load::{Folder, Reading, check};
 pub use problem::{Problem, Problems};
 pub use raw::schema;
 pub use watch::keep_reading;
-pub use words::allows;

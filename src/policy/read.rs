@@ -7,6 +7,7 @@
 
 use super::problem::{Scribe, Span, nearest};
 use super::yaml::{Kind, Node};
+pub use crate::model::words::brief;
 use chrono::{NaiveDate, NaiveTime};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use std::borrow::Cow;
@@ -557,25 +558,6 @@ pub fn workdays(text: &str) -> Option<u32> {
         .ok()
         .filter(|_| number.bytes().all(|b| b.is_ascii_digit()))?;
     ((unit == "workdays" || (unit == "workday" && days == 1)) && (1..=366).contains(&days)).then_some(days)
-}
-
-/// A duration as people write it: the largest units first.
-pub fn brief(duration: Duration) -> String {
-    let mut left = duration.as_millis();
-    let mut out = String::new();
-    for (unit, size) in [
-        ("d", 86_400_000),
-        ("h", 3_600_000),
-        ("m", 60_000),
-        ("s", 1_000),
-        ("ms", 1),
-    ] {
-        if left >= size {
-            out.push_str(&format!("{}{unit}", left / size));
-            left %= size;
-        }
-    }
-    if out.is_empty() { "0s".to_owned() } else { out }
 }
 
 #[cfg(test)]

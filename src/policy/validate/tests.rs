@@ -1,7 +1,7 @@
 use crate::model::experiment::{Role, Share};
 use crate::model::policy::*;
+use crate::policy::allows;
 use crate::policy::load::parse_policy;
-use crate::policy::words::allows;
 use std::path::Path;
 use std::time::Duration;
 

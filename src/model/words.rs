@@ -1,10 +1,30 @@
 //! A policy in one or two plain sentences.
 
-use super::read::brief;
-use crate::model::policy::{
+use super::policy::{
     ApprovalMode, ApprovalRule, BlastRadius, Cadence, Count, FaultSpec, MinGap, Mode, Policy, Schedule,
     Window,
 };
+
+use std::time::Duration;
+
+/// A duration as people write it: the largest units first.
+pub fn brief(duration: Duration) -> String {
+    let mut left = duration.as_millis();
+    let mut out = String::new();
+    for (unit, size) in [
+        ("d", 86_400_000),
+        ("h", 3_600_000),
+        ("m", 60_000),
+        ("s", 1_000),
+        ("ms", 1),
+    ] {
+        if left >= size {
+            out.push_str(&format!("{}{unit}", left / size));
+            left %= size;
+        }
+    }
+    if out.is_empty() { "0s".to_owned() } else { out }
+}
 
 /// What a policy allows, for a person who decides whether that is what was meant.
 pub fn allows(policy: &Policy) -> String {

@@ -1,59 +1,87 @@
-//! Wiring: builds adapters from settings, starts loops, owns shutdown.
+//! Wiring: builds adapters from settings, starts loops, owns shutdown. Decides nothing.
+
+mod alone;
+mod serve;
+mod slack;
+mod state;
+
+pub use serve::{Running, start};
 
 use crate::cli::trouble::Trouble;
-use crate::cli::works::{Work, Works};
+use crate::cli::works::{Form, RunArgs, Works};
+use crate::clock::RealClock;
 use crate::exit::Exit;
-use crate::ports::clock::Clock;
-use async_trait::async_trait;
-use chrono::{DateTime, Utc};
+use crate::policy::Problems;
+use crate::report::{Format, render};
+use crate::settings::Settings;
 use futures_util::FutureExt;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// What the command line needs to work without a running operator.
 pub fn works() -> Works {
     Works {
-        clock: Arc::new(Wall),
-        run: absent("run"),
-        check: absent("check"),
-        plan_snapshot: absent("plan --snapshot"),
-        save_snapshot: absent("plan --save-snapshot"),
-        why_snapshot: absent("why --snapshot"),
-        timeline_journal: absent("timeline --journal"),
-        render: Arc::new(|report, _| serde_json::to_string_pretty(report).unwrap_or_default()),
-        audit_verify: absent("audit verify"),
-        schema: Box::new(|_| Err(missing("schema"))),
-        demo: absent("demo"),
-        sim: absent("sim"),
+        clock: Arc::new(RealClock),
+        run: Box::new(|args| run(args).boxed()),
+        check: Box::new(|args| alone::check(args).boxed()),
+        plan_snapshot: Box::new(|args| alone::plan_snapshot(args).boxed()),
+        save_snapshot: Box::new(|args| alone::save_snapshot(args).boxed()),
+        why_snapshot: Box::new(|args| alone::why_snapshot(args).boxed()),
+        timeline_journal: Box::new(|args| alone::timeline_journal(args).boxed()),
+        render: Arc::new(|report, form| {
+            render(
+                report,
+                match form {
+                    Form::Md => Format::Markdown,
+                    Form::Html => Format::Html,
+                    Form::Svg => Format::Svg,
+                    Form::Json => Format::Json,
+                },
+            )
+        }),
+        audit_verify: Box::new(|args| alone::audit_verify(args).boxed()),
+        schema: Box::new(alone::schema),
+        demo: Box::new(|args| demo(args).boxed()),
+        sim: Box::new(|args| sim(args).boxed()),
     }
 }
 
-fn missing(what: &str) -> Trouble {
+/// `heartbreak run`: the operator, until a signal ends it.
+async fn run(args: RunArgs) -> Result<(), Trouble> {
+    let settings = Settings::load(&args.settings).map_err(bad_input)?;
+    let running = start(settings).await?;
+    tracing::info!(url = %running.url, "listening");
+    running.until_told().await;
+    Ok(())
+}
+
+fn bad_input(problems: Problems) -> Trouble {
+    Trouble::new(Exit::BadInput, format!("{problems}\nnothing was started"))
+}
+
+#[cfg(feature = "demo")]
+async fn demo(args: crate::cli::works::DemoArgs) -> Result<Exit, Trouble> {
+    crate::demo::run(args).await
+}
+
+#[cfg(feature = "demo")]
+async fn sim(args: crate::cli::works::SimArgs) -> Result<Exit, Trouble> {
+    crate::demo::sim(args).await
+}
+
+#[cfg(not(feature = "demo"))]
+async fn demo(_: crate::cli::works::DemoArgs) -> Result<Exit, Trouble> {
+    Err(left_out("demo"))
+}
+
+#[cfg(not(feature = "demo"))]
+async fn sim(_: crate::cli::works::SimArgs) -> Result<Exit, Trouble> {
+    Err(left_out("sim"))
+}
+
+#[cfg(not(feature = "demo"))]
+fn left_out(what: &str) -> Trouble {
     Trouble::new(
-        Exit::Ours,
-        format!("`{what}` is not wired into this build; nothing was done"),
+        Exit::Usage,
+        format!("`{what}` is left out of this build; build with the feature `demo`. Nothing was done"),
     )
-}
-
-fn absent<A: 'static, T: Send + 'static>(what: &'static str) -> Work<A, T> {
-    Box::new(move |_| async move { Err(missing(what)) }.boxed())
-}
-
-struct Wall;
-
-#[async_trait]
-impl Clock for Wall {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "stands in until the clock adapter is there"
-    )]
-    fn now(&self) -> DateTime<Utc> {
-        Utc::now()
-    }
-    fn elapsed(&self) -> Duration {
-        Duration::ZERO
-    }
-    async fn sleep(&self, duration: Duration) {
-        tokio::time::sleep(duration).await;
-    }
 }

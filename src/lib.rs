@@ -3,6 +3,8 @@
 pub mod app;
 pub mod cli;
 pub mod clock;
+#[cfg(feature = "demo")]
+pub mod demo;
 pub mod engine;
 pub mod exit;
 pub mod journal;

@@ -43,10 +43,14 @@ use fence::Fence;
 use futures_util::FutureExt;
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, watch as channel};
 use watch::Watch;
+
+/// However many events Marathon sends, a policy looks at most this often because of them.
+const EVENT_REST: Duration = Duration::from_secs(2);
 
 /// The outside.
 pub struct Ports {
@@ -107,6 +111,7 @@ struct Seen {
 #[derive(Clone, Debug, Default)]
 struct Turns {
     next: Duration,
+    last: Duration,
     failures: u32,
     waiting: String,
     /// What was last told about failures, so that people are told once.
@@ -130,7 +135,11 @@ pub struct Operator {
     unwritten_aborts: Mutex<BTreeMap<RunId, AbortCause>>,
     /// Attention notices of this process: what, and what to do.
     attention: Mutex<BTreeMap<String, (String, String)>>,
-    wake: Arc<Notify>,
+    /// A person asked, or something of ours went on: look at once.
+    wake: Notify,
+    /// Marathon said that something happened: look soon, however often it says so.
+    events: Arc<Notify>,
+    journal_works: AtomicBool,
     tell: Notify,
     started: (DateTime<Utc>, Duration),
     turned: Mutex<Duration>,
@@ -166,7 +175,7 @@ impl Operator {
         ports: Ports,
         config: Config,
         policies: channel::Receiver<Arc<PolicySet>>,
-        wake: Arc<Notify>,
+        events: Arc<Notify>,
     ) -> Result<Arc<Self>, JournalError> {
         let installation = ports.journal.installation().await?;
         let book = Book::open(ports.journal.clone(), ports.clock.clone()).await?;
@@ -216,7 +225,9 @@ impl Operator {
             unwritten: Mutex::default(),
             unwritten_aborts: Mutex::default(),
             attention: Mutex::default(),
-            wake,
+            wake: Notify::new(),
+            events,
+            journal_works: AtomicBool::new(true),
             tell: Notify::new(),
             started,
             turned: Mutex::new(started.1),
@@ -233,11 +244,8 @@ impl Operator {
                 *self.turned.lock().unwrap_or_else(PoisonError::into_inner) = self.ports.clock.elapsed();
                 tokio::select! {
                     biased;
-                    () = self.wake.notified() => {
-                        // Everything is due at once; a short rest coalesces a storm of events.
-                        self.ports.clock.sleep(Duration::from_millis(20)).await;
-                        self.hurry();
-                    }
+                    () = self.wake.notified() => self.hurry(Duration::ZERO),
+                    () = self.events.notified() => self.hurry(EVENT_REST),
                     () = self.ports.clock.sleep(rest) => {}
                 }
             }
@@ -283,6 +291,11 @@ impl Operator {
         self.ports.clock.elapsed().saturating_sub(turned)
     }
 
+    /// Whether the journal could be written last time.
+    pub fn journal_works(&self) -> bool {
+        self.journal_works.load(Ordering::Relaxed)
+    }
+
     /// One round over every policy that is due. Gives the time until the next is.
     async fn round(self: &Arc<Self>) -> Duration {
         self.flush_unwritten().await;
@@ -293,8 +306,13 @@ impl Operator {
         let due = self.due_policies().await;
         for name in due {
             let outcome = AssertUnwindSafe(self.pass(&name)).catch_unwind().await;
+            if let Ok(outcome) = &outcome {
+                self.journal_works
+                    .store(!matches!(outcome, Err(PassError::Journal(_))), Ordering::Relaxed);
+            }
             self.reckon(&name, outcome);
         }
+        self.gauge().await;
         let now = self.ports.clock.elapsed();
         let turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
         let next = turns.values().map(|t| t.next).min().unwrap_or(now + pace::SOON);
@@ -303,11 +321,41 @@ impl Operator {
             .clamp(Duration::from_millis(10), Duration::from_secs(1))
     }
 
-    /// Makes every policy with something open due now.
-    fn hurry(&self) {
+    /// Shows how things are, for whoever watches us.
+    async fn gauge(&self) {
+        let (charged, halted, open) = self
+            .book
+            .read(|l| {
+                (
+                    l.charged().map(|(_, i)| i.targets.len()).sum::<usize>(),
+                    l.halt.is_some(),
+                    l.open_runs().count(),
+                )
+            })
+            .await;
+        metrics::gauge!("heartbreak_charged").set(charged as f64);
+        metrics::gauge!("heartbreak_halted").set(f64::from(u8::from(halted)));
+        metrics::gauge!("heartbreak_armed").set(f64::from(u8::from(self.config.armed)));
+        metrics::gauge!("heartbreak_leader").set(1.0);
+        metrics::gauge!("heartbreak_runs", "phase" => "open").set(open as f64);
+        let now = self.ports.clock.now();
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(oldest) = seen
+            .values()
+            .filter_map(|s| s.last.as_ref())
+            .map(|s| s.age(now))
+            .max()
+        {
+            metrics::gauge!("heartbreak_snapshot_age_seconds").set(oldest.num_milliseconds() as f64 / 1000.0);
+        }
+    }
+
+    /// Makes every policy due, but not sooner than `rest` after its last pass: so a storm of events
+    /// costs one look per rest and not one per event.
+    fn hurry(&self, rest: Duration) {
         let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
         for turn in turns.values_mut().filter(|t| t.failures == 0) {
-            turn.next = Duration::ZERO;
+            turn.next = turn.next.min(turn.last + rest);
         }
     }
 
@@ -342,6 +390,7 @@ impl Operator {
         let dice = self.ports.dice.number();
         let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
         let turn = turns.entry(name.clone()).or_default();
+        turn.last = now;
         let (failed, loud) = match outcome {
             Ok(Ok(pace)) => {
                 turn.failures = 0;
@@ -612,7 +661,7 @@ impl Operator {
             Ok(_) => {
                 tracing::warn!(%reason, "halted by the halt file");
                 self.tell.notify_one();
-                self.hurry();
+                self.hurry(Duration::ZERO);
             }
             Err(error) => {
                 tracing::error!(%error, "the halt could not be journalled; the file stops us all the same")
@@ -666,7 +715,7 @@ impl Operator {
         }
         if !written.is_empty() {
             self.tell.notify_one();
-            self.hurry();
+            self.hurry(Duration::ZERO);
         }
         Ok(())
     }

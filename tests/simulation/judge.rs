@@ -330,7 +330,7 @@ impl Judge {
         let (run, committed) = (known.run.clone(), known.committed);
         self.last_effect = Some(at);
         self.expect(first, || format!("I4: the kill of {id} was sent twice"));
-        self.expect(at - committed <= DEADLINE + CLOCK_SLACK, || {
+        self.expect(at - committed <= DEADLINE + TimeDelta::seconds(1), || {
             format!(
                 "I6: the kill of {id} left {} s after its intent",
                 (at - committed).num_seconds()

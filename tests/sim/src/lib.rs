@@ -1,1 +1,4 @@
 //! A pretend Marathon, Mesos and Slack.
+
+pub mod clock;
+pub mod marathon;

@@ -1,0 +1,3 @@
+//! A pretend Marathon: its state and its HTTP interface.
+
+pub mod state;

@@ -274,7 +274,7 @@ fn parse_id(id: &str) -> Option<(&str, &str)> {
     let (app, rest) = if let Some(at) = id.rfind(".instance-") {
         (&id[..at], &id[at + ".instance-".len()..])
     } else {
-        id.split_once('.')?
+        id.rsplit_once('.')?
     };
     let uuid = rest.get(..36)?;
     Uuid::parse_str(uuid).ok()?;

@@ -1,6 +1,7 @@
 //! A pretend Marathon, Mesos and Slack.
 
 pub mod clock;
+pub mod load;
 pub mod marathon;
 pub mod mischief;
 pub mod processes;
@@ -13,6 +14,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+pub use load::Load;
 pub use marathon::http::Shared;
 pub use marathon::state::{AppSpec, Kill, State, Timings, Version};
 pub use mischief::{Mischief, On, Recorded, Trouble};
@@ -146,5 +148,72 @@ async fn tick(state: Shared) {
     loop {
         ticks.tick().await;
         marathon::http::lock(&state).advance(clock::now());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    async fn ask(sim: &Sim, head: &str, body: &str) -> String {
+        let mut c = tokio::net::TcpStream::connect(sim.address()).await.unwrap();
+        let text = format!(
+            "{head} HTTP/1.1\r\nHost: x\r\nX-Heartbreak-Intent: i-1\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        c.write_all(text.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        let _ = c.read_to_string(&mut answer).await;
+        answer
+    }
+
+    #[tokio::test]
+    async fn requests_and_mischief() {
+        let apps = vec![AppSpec::new("/shop/web", 2).label("tier", "front")];
+        let sim = Sim::start(SimConfig {
+            apps,
+            ..SimConfig::default()
+        })
+        .await
+        .unwrap();
+        let info = ask(&sim, "GET /v2/info", "").await;
+        assert!(info.starts_with("HTTP/1.1 200") && info.contains("frameworkId"));
+        assert!(info.to_lowercase().contains("\r\ndate: "), "{info}");
+        for (label, found) in [
+            ("tier%3D%3Dfront", true),
+            ("tier+in+(a,front)", true),
+            ("tier!%3Dfront", false),
+            ("other", false),
+        ] {
+            let a = ask(&sim, &format!("GET /v2/apps?label={label}"), "").await;
+            assert_eq!(a.contains("/shop/web"), found, "{label}: {a}");
+        }
+        let a = ask(&sim, "GET /v2/apps?label=tier%3Dfront", "").await;
+        assert!(a.starts_with("HTTP/1.1 422"), "{a}");
+        let a = ask(&sim, "GET /v2/apps//x", "").await;
+        assert!(a.starts_with("HTTP/1.1 404"), "{a}");
+        let a = ask(&sim, "GET /v2/apps/shop/web", "").await;
+        assert!(a.contains("\"tasks\":["), "{a}");
+        for (body, status) in [("{}", 422), ("{", 400), (r#"{"ids":["foo"]}"#, 400)] {
+            let a = ask(&sim, "POST /v2/tasks/delete", body).await;
+            assert!(a.starts_with(&format!("HTTP/1.1 {status}")), "{a}");
+        }
+        let id = sim.with(|s| s.task_ids("/shop/web")[0].clone());
+        let body = format!(r#"{{"ids":["{id}"]}}"#);
+        sim.mischief().next(On::Kills, 1, Trouble::CloseBefore);
+        sim.mischief().next(On::Kills, 1, Trouble::AcceptNever);
+        sim.mischief().next(On::Kills, 1, Trouble::CloseAfter);
+        assert_eq!(ask(&sim, "POST /v2/tasks/delete", &body).await, "");
+        let a = ask(&sim, "POST /v2/tasks/delete", &body).await;
+        assert!(a.contains(&id), "{a}");
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        assert_eq!(sim.kills().len(), 0);
+        assert_eq!(ask(&sim, "POST /v2/tasks/delete", &body).await, "");
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        assert_eq!(sim.kills().len(), 1);
+        assert_eq!(sim.kills()[0].intent.as_deref(), Some("i-1"));
+        assert_eq!(sim.requests().len(), 6);
+        sim.stop().await;
     }
 }

@@ -222,10 +222,7 @@ async fn handle(context: Context, request: Request<Incoming>) -> Response<Body> 
         }
         return events(&context, &asked, &leader);
     }
-    let held = matches!(
-        trouble,
-        Some(Trouble::AcceptNever | Trouble::ExecuteLate(_))
-    );
+    let held = matches!(trouble, Some(Trouble::AcceptNever | Trouble::ExecuteLate(_)));
     let mut a = asked.answer(&mut lock(&context.state), held);
     match trouble {
         Some(Trouble::CloseAfter) => return dropped(),
@@ -376,10 +373,7 @@ impl Asked {
     }
 
     fn first(&self, key: &str) -> Option<&str> {
-        self.query
-            .iter()
-            .find(|(k, _)| k == key)
-            .map(|(_, v)| v.as_str())
+        self.query.iter().find(|(k, _)| k == key).map(|(_, v)| v.as_str())
     }
 
     /// With `held`, a kill answers as ever and is not carried out.

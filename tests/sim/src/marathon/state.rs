@@ -156,9 +156,7 @@ impl Instance {
     /// Running, with a passing result of its own and no kill under way.
     #[must_use]
     pub fn is_up(&self) -> bool {
-        self.phase == Phase::Running
-            && self.own_health
-            && self.health.as_ref().is_none_or(|h| h.alive)
+        self.phase == Phase::Running && self.own_health && self.health.as_ref().is_none_or(|h| h.alive)
     }
 
     /// A kill has been accepted and not yet carried out.
@@ -603,9 +601,7 @@ impl State {
         let busy: Vec<String> = self
             .apps
             .values()
-            .filter(|a| {
-                a.deployment.is_some() || a.instances.iter().any(Instance::is_being_killed)
-            })
+            .filter(|a| a.deployment.is_some() || a.instances.iter().any(Instance::is_being_killed))
             .map(|a| a.spec.id.clone())
             .collect();
         let mut rows = Vec::new();
@@ -626,9 +622,7 @@ impl State {
                 .apps
                 .get_mut(&app)
                 .and_then(|a| a.instances.get_mut(n))
-                .filter(|i| {
-                    i.killing.is_none() && matches!(i.phase, Phase::Running | Phase::Staging)
-                })
+                .filter(|i| i.killing.is_none() && matches!(i.phase, Phase::Running | Phase::Staging))
             {
                 i.killing = Some(PendingKill {
                     due,
@@ -722,9 +716,7 @@ impl State {
     fn due(&self, a: &App, i: &Instance) -> Option<DateTime<Utc>> {
         let t = &self.timings;
         let step = match i.phase {
-            Phase::Waiting | Phase::Down(_) => {
-                Some(i.since + span(t.offer_delay) + span(a.launch_delay))
-            }
+            Phase::Waiting | Phase::Down(_) => Some(i.since + span(t.offer_delay) + span(a.launch_delay)),
             Phase::Staging => Some(i.since + span(t.start_delay)),
             Phase::Running if !i.own_health => Some(i.since + span(t.health_delay)),
             Phase::Running => None,
@@ -952,7 +944,9 @@ impl State {
                     .filter(|i| matches!(i.phase, Phase::Waiting | Phase::Down(_)))
                     .collect();
                 let first = waiting.first()?;
-                let left = (first.since + span(a.launch_delay) - self.now).num_seconds().max(0);
+                let left = (first.since + span(a.launch_delay) - self.now)
+                    .num_seconds()
+                    .max(0);
                 Some(json!({
                     "count": waiting.len(),
                     "delay": {"timeLeftSeconds": left, "overdue": left == 0},

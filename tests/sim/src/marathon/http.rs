@@ -407,7 +407,9 @@ impl Asked {
             }
             "/v2/queue" if get => answer(200, &s.queue_json()),
             path if get && path.starts_with("/v2/apps/") => {
-                let id = &path["/v2/apps".len()..];
+                let id = path["/v2/apps".len()..].trim_start_matches('/');
+                let id = format!("/{id}");
+                let id = id.as_str();
                 if let Some(a) = s.app(id) {
                     answer(200, &json!({"app": s.app_json(a, true)}))
                 } else if let Some(id) = id.strip_suffix("/tasks") {

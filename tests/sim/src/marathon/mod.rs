@@ -1,0 +1,4 @@
+//! A pretend Marathon: its state and its HTTP interface.
+
+pub mod http;
+pub mod state;

@@ -20,6 +20,10 @@ fn main() -> ExitCode {
             return Exit::Ours.into();
         }
     };
+    #[cfg(feature = "demo")]
+    if let Some(port) = heartbreak::demo::task_port(std::env::args_os()) {
+        return runtime.block_on(heartbreak::demo::task(port)).into();
+    }
     runtime
         .block_on(cli::main(std::env::args_os(), &app::works()))
         .into()

@@ -270,6 +270,23 @@ pub fn install_metrics() -> Result<PrometheusHandle, String> {
     Ok(handle)
 }
 
+/// Writes the log of this process to a file, as text; for the demo, whose terminal tells a story.
+///
+/// # Errors
+///
+/// When the file can't be made.
+pub fn init_file(path: &std::path::Path) -> std::io::Result<()> {
+    let file = std::fs::File::create(path)?;
+    let writer = std::sync::Mutex::new(file);
+    let subscriber = tracing_subscriber::fmt()
+        .with_ansi(false)
+        .with_writer(writer)
+        .finish();
+    // A second demo in one process (a test) keeps the first one's file.
+    let _ = tracing::subscriber::set_global_default(subscriber);
+    Ok(())
+}
+
 /// The recorder of this process, installed at the first call.
 ///
 /// # Errors

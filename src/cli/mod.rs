@@ -135,7 +135,7 @@ pub async fn main(args: impl IntoIterator<Item = OsString>, works: &Works) -> Ex
         Err(error) => return refuse_usage(&error),
     };
     let terminal = std::io::stderr().is_terminal();
-    if matches!(cli.command, Command::Run | Command::Demo(_) | Command::Sim(_)) {
+    if matches!(cli.command, Command::Run | Command::Sim(_)) {
         telemetry::init(LogForm::choose(cli.log, terminal));
     }
     let mut out = Out {

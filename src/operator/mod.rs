@@ -470,11 +470,7 @@ impl Operator {
         let now = self.ports.clock.now();
         let watch = open.as_ref().and_then(|run| {
             let watch = self.watch_of(&run.id)?;
-            Some(watch.view(
-                now,
-                run.intents.last().map(|i| i.at),
-                run.plan.hypothesis.recovery.hold,
-            ))
+            Some(watch.view(now, run.intents.last().map(|i| i.at), &run.plan))
         });
         let halt_file = self.ports.stop_file.read();
         let in_flight = self

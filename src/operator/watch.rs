@@ -32,6 +32,8 @@ struct State {
     monitor: Monitor,
     last: BTreeMap<ProbeName, Sample>,
     healthy: Option<u32>,
+    /// Since when as many tasks serve as when the run was planned, seen by this watch.
+    whole_since: Option<DateTime<Utc>>,
     evidence: BTreeMap<ProbeName, u32>,
     stopped: bool,
 }
@@ -44,6 +46,7 @@ impl Watch {
             monitor: Monitor::new(&plan.hypothesis, armed),
             last: BTreeMap::new(),
             healthy: None,
+            whole_since: None,
             evidence: BTreeMap::new(),
             stopped: false,
         };
@@ -65,21 +68,32 @@ impl Watch {
         }
     }
 
-    /// What the phases need.
-    pub fn view(&self, now: DateTime<Utc>, since: Option<DateTime<Utc>>, hold: Duration) -> WatchView {
+    /// What the phases need. Steady counts only from when the app was seen whole again: a stretch that
+    /// began before that says nothing about recovery.
+    pub fn view(&self, now: DateTime<Utc>, last_kill: Option<DateTime<Utc>>, plan: &Plan) -> WatchView {
         let state = self.lock();
+        let hold = plan.hypothesis.recovery.hold;
+        let settled = TimeDelta::from_std(plan.hypothesis.interval * 2).unwrap_or_default();
+        let from = match (last_kill, state.whole_since) {
+            (None, _) => Some(DateTime::<Utc>::MIN_UTC),
+            (Some(kill), Some(whole)) if whole > kill => Some(whole + settled),
+            _ => None,
+        };
         WatchView {
             baseline: state.monitor.baseline(now),
-            steady_since: state
-                .monitor
-                .steady_since(now, hold)
-                .filter(|from| since.is_none_or(|kill| *from >= kill)),
+            steady_since: from.and_then(|from| {
+                state
+                    .monitor
+                    .steady_since(now, hold)
+                    .filter(|since| *since >= from)
+            }),
         }
     }
 
     /// A kill is about to go out: arms the detector before the first byte can leave.
     pub fn kill_decided(&self, at: DateTime<Utc>) {
         let mut state = self.lock();
+        state.whole_since = None;
         state.monitor.arm(at);
         state.monitor.killed(at);
     }
@@ -110,6 +124,18 @@ impl Watch {
     /// Ends the watch after its current tick.
     pub fn stop(&self) {
         self.lock().stopped = true;
+    }
+}
+
+impl State {
+    fn seen(&mut self, app: &App, plan: &Plan, now: DateTime<Utc>) {
+        let healthy = app.healthy();
+        self.healthy = Some(healthy);
+        if healthy < plan.healthy.min(app.instances) {
+            self.whole_since = None;
+        } else {
+            self.whole_since = self.whole_since.or(Some(now));
+        }
     }
 }
 
@@ -151,7 +177,7 @@ impl Operator {
             let mut measured = vec![];
             if let Ok(app) = &app {
                 measured.push(Measured::Health(health_point(app, at)));
-                watch.lock().healthy = Some(app.healthy());
+                watch.lock().seen(app, &plan, clock.now());
             }
             let marathon = plan
                 .hypothesis

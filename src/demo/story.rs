@@ -1,0 +1,588 @@
+//! What a stranger sees, in order, told in plain words as it happens.
+
+use super::{breathe, task_command};
+use crate::app::{self, Running};
+use crate::cli::trouble::Trouble;
+use crate::cli::works::DemoArgs;
+use crate::exit::Exit;
+use crate::model::command::{Asked, Command, Person, Role, Via};
+use crate::model::ids::{PolicyName, RunId};
+use crate::model::report::Report;
+use crate::model::run::{Phase, Run};
+use crate::model::verdict::{HypothesisResult, Outcome};
+use crate::model::view::{PlanView, Refusal, Reply};
+use crate::ports::clock::Clock;
+use crate::ports::inbox::Inbox;
+use crate::settings::Settings;
+use chrono::Timelike;
+use heartbreak_sim::{AppSpec, Balancer, Flavour, Load, Sim, SimConfig};
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Requests a second that the load generator sends to each service.
+const TRAFFIC: u32 = 100;
+/// How long one run may take before the demo gives up.
+const RUN_MAX: Duration = Duration::from_secs(90);
+
+/// One of the two services of the demo.
+struct Service {
+    app: &'static str,
+    policy: &'static str,
+    title: &'static str,
+    flavour: Flavour,
+    kills: u32,
+}
+
+const SOUND: Service = Service {
+    app: "/demo/cart",
+    policy: "cart-survives-task-loss",
+    title: "a sound service",
+    flavour: Flavour::Sound,
+    kills: 2,
+};
+
+const FLAWED: Service = Service {
+    app: "/demo/leaky-cart",
+    policy: "leaky-cart-survives-task-loss",
+    title: "the same service with a flaw: its connection pool never forgets a dead backend",
+    flavour: Flavour::Flawed,
+    kills: 3,
+};
+
+/// Everything that has to stay alive while the story is told.
+struct Stage {
+    sim: Sim,
+    running: Running,
+    sound: (Balancer, Load),
+    flawed: (Balancer, Load),
+    folder: PathBuf,
+}
+
+/// Tells the whole story.
+pub async fn tell(args: DemoArgs) -> Result<Exit, Trouble> {
+    say("Heartbreak, in about a minute. Nothing outside this machine is touched.\n");
+    let stage = set(args).await?;
+    let held = chapter(args, &stage, &SOUND, &stage.sound, 1).await?;
+    let aborted = chapter(args, &stage, &FLAWED, &stage.flawed, 2).await?;
+    epilogue(&stage, &held, &aborted);
+    if args.stay {
+        say("\nEverything stays up. Press Enter to end it.");
+        read_line().await;
+    }
+    let good = outcome(&held) == Some((Outcome::Completed, HypothesisResult::Held))
+        && outcome(&aborted).is_some_and(|(o, _)| o == Outcome::Aborted)
+        && aborted.kills_after_breach == 0;
+    let Stage {
+        sim,
+        running,
+        sound,
+        flawed,
+        folder: _,
+    } = stage;
+    drop((sound, flawed));
+    running.stop("the demo is over").await;
+    sim.stop().await;
+    if good {
+        Ok(Exit::Done)
+    } else {
+        Err(Trouble::new(
+            Exit::Ours,
+            "the story did not go as it should: the sound service should have held and the flawed one should have been aborted",
+        ))
+    }
+}
+
+fn outcome(report: &Report) -> Option<(Outcome, HypothesisResult)> {
+    report.verdict.as_ref().map(|v| (v.outcome, v.hypothesis))
+}
+
+/// Starts the pretend cluster, the balancers, the traffic and the operator.
+async fn set(args: DemoArgs) -> Result<Stage, Trouble> {
+    let trouble = |what: &str, error: &dyn std::fmt::Display| {
+        Trouble::new(
+            Exit::Ours,
+            format!("{what} can't be started: {error}; nothing else was done"),
+        )
+    };
+    let app = |service: &Service| {
+        AppSpec::new(service.app, 4)
+            .label("chaos", "opt-in")
+            .label("team", "demo")
+            .health_checks(true)
+    };
+    let config = SimConfig {
+        apps: vec![app(&SOUND), app(&FLAWED)],
+        processes: Some(task_command()?),
+        ..SimConfig::default()
+    };
+    let sim = Sim::start(config)
+        .await
+        .map_err(|e| trouble("the pretend Marathon", &e))?;
+    let mut fronts = vec![];
+    for service in [&SOUND, &FLAWED] {
+        let balancer = Balancer::start(sim.state(), service.app, service.flavour)
+            .await
+            .map_err(|e| trouble("a load balancer", &e))?;
+        fronts.push((service, balancer));
+    }
+    wait_for_tasks(&fronts).await?;
+    let mut with_load = vec![];
+    for (service, balancer) in fronts {
+        let load = Load::start(&balancer.url(), TRAFFIC).map_err(|e| trouble("the traffic", &e))?;
+        with_load.push((service, balancer, load));
+    }
+    say("The cluster: a pretend Marathon 1.11 whose tasks are real processes on this machine.");
+    say(&format!("  Marathon        {}", sim.url()));
+    for (service, balancer, _) in &with_load {
+        say(&format!(
+            "  {:<15} 4 processes behind a balancer at {}, {TRAFFIC} requests/s ({})",
+            service.app,
+            balancer.url(),
+            service.title
+        ));
+    }
+    let folder = state_folder()?;
+    crate::telemetry::init_file(&folder.join("operator.log")).map_err(|e| trouble("the log", &e))?;
+    let urls: Vec<String> = with_load.iter().map(|(_, b, _)| b.url()).collect();
+    write_files(&folder, &sim.url(), &urls)?;
+    let settings = Settings::load(&folder.join("heartbreak.yaml"))
+        .map_err(|problems| Trouble::new(Exit::Ours, problems.to_string()))?;
+    let running = app::start(settings).await?;
+    say(&format!(
+        "  the operator    {} (the real one; its journal and log are in {})\n",
+        running.url,
+        folder.display()
+    ));
+    breathe(args).await;
+    let mut pairs = with_load.into_iter().map(|(_, balancer, load)| (balancer, load));
+    match (pairs.next(), pairs.next()) {
+        (Some(sound), Some(flawed)) => Ok(Stage {
+            sim,
+            running,
+            sound,
+            flawed,
+            folder,
+        }),
+        _ => Err(Trouble::new(
+            Exit::Ours,
+            "the demo has two services by construction",
+        )),
+    }
+}
+
+/// Waits until each balancer answers: processes take a moment to listen.
+async fn wait_for_tasks(fronts: &[(&Service, Balancer)]) -> Result<(), Trouble> {
+    for (service, balancer) in fronts {
+        let mut good = 0;
+        for _ in 0..400 {
+            let answer = heartbreak_sim::processes::exchange(balancer.address(), "/").await;
+            let ok = answer.is_ok_and(|bytes| bytes.starts_with(b"HTTP/1.1 200"));
+            good = if ok { good + 1 } else { 0 };
+            if good >= 12 {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(25)).await;
+        }
+        if good < 12 {
+            return Err(Trouble::new(
+                Exit::Ours,
+                format!("the tasks of {} did not come up within 10 s", service.app),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// One experiment, from the policy to the verdict.
+async fn chapter(
+    args: DemoArgs,
+    stage: &Stage,
+    service: &Service,
+    front: &(Balancer, Load),
+    number: u32,
+) -> Result<Report, Trouble> {
+    say(&format!(
+        "── {number} ── {} ──────────────────────────────",
+        service.title
+    ));
+    let policy = PolicyName::new(service.policy);
+    say("The policy says what may be broken, when, how much, and with whose approval:");
+    let text = std::fs::read_to_string(policy_file(&stage.folder, service)).unwrap_or_default();
+    for line in text.lines().filter(|l| !l.starts_with('#')) {
+        say(&format!("    {line}"));
+    }
+    breathe(args).await;
+
+    ask(
+        stage,
+        "bo",
+        Command::Run {
+            policy: policy.clone(),
+        },
+    )
+    .await?;
+    let run = wait_for_run(stage, &policy).await?;
+    say(&format!(
+        "\n@bo asks for a run. The plan {} of run {}:",
+        run.digest.short(),
+        run.id
+    ));
+    for step in &run.plan.steps {
+        for target in &step.targets {
+            say(&format!(
+                "    step {}: kill {} on {}",
+                step.number, target.task, target.host
+            ));
+        }
+    }
+    let gates = run.judged.as_ref().map(|j| j.answers.clone()).unwrap_or_default();
+    let passed = gates.iter().filter(|a| a.answer.passes()).count();
+    say(&format!(
+        "  Why it is safe: {passed} of {} gates say yes now, the others are asked before each kill:",
+        gates.len()
+    ));
+    for gate in &gates {
+        let mark = if gate.answer.passes() { "yes" } else { "   " };
+        say(&format!(
+            "    {mark:>3}  {:<16} {}",
+            gate.gate.word(),
+            gate.answer.why()
+        ));
+    }
+    approve(args, stage, &run).await?;
+    let report = follow(stage, service, &run.id, front).await?;
+    tell_verdict(&report, front);
+    Ok(report)
+}
+
+async fn approve(args: DemoArgs, stage: &Stage, run: &Run) -> Result<(), Trouble> {
+    if args.yes {
+        say("\n@ana approves by herself (--yes).");
+    } else {
+        say(&format!(
+            "\n@ana, do you approve killing {} tasks of {}? Press Enter for yes, Ctrl-C for no.",
+            run.plan.kills(),
+            run.plan.app
+        ));
+        read_line().await;
+    }
+    ask(
+        stage,
+        "ana",
+        Command::Approve {
+            run: run.id.clone(),
+            digest: run.digest.clone(),
+        },
+    )
+    .await?;
+    say(&format!(
+        "Approved by @ana, for plan {} and no other.",
+        run.digest.short()
+    ));
+    Ok(())
+}
+
+/// Says what happens while it happens.
+async fn follow(
+    stage: &Stage,
+    service: &Service,
+    run: &RunId,
+    front: &(Balancer, Load),
+) -> Result<Report, Trouble> {
+    let clock = crate::clock::RealClock;
+    let began = clock.elapsed();
+    let mut said = Said::default();
+    loop {
+        let view = match ask(stage, "ana", Command::DescribeRun { run: run.clone() }).await? {
+            Reply::Run(view) => *view,
+            _ => return Err(Trouble::new(Exit::Ours, "the operator answered something else")),
+        };
+        let (ok, failed) = front.1.counts();
+        said.news(
+            &view.run,
+            view.evidence_percent,
+            ok,
+            failed,
+            clock.elapsed().saturating_sub(began),
+        );
+        if view.run.phase == Phase::Ended {
+            break;
+        }
+        if clock.elapsed().saturating_sub(began) > RUN_MAX {
+            let waiting = view.waiting.unwrap_or_default();
+            return Err(Trouble::new(
+                Exit::Ours,
+                format!(
+                    "the run on {} did not end within {} s; it waits for: {waiting}",
+                    service.app,
+                    RUN_MAX.as_secs()
+                ),
+            ));
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    match ask(stage, "ana", Command::Report { run: run.clone() }).await? {
+        Reply::Report(report) => Ok(*report),
+        _ => Err(Trouble::new(Exit::Ours, "the operator answered something else")),
+    }
+}
+
+/// What has been said of a run, so that everything is said once.
+#[derive(Default)]
+struct Said {
+    phase: Option<Phase>,
+    intents: usize,
+    resolved: usize,
+    percent: u32,
+}
+
+impl Said {
+    fn news(&mut self, run: &Run, evidence: Option<u32>, ok: u64, failed: u64, since: Duration) {
+        let at = format!("  {:>5.1} s", since.as_secs_f64());
+        if self.phase != Some(run.phase) {
+            self.phase = Some(run.phase);
+            match run.phase {
+                Phase::AwaitingApproval | Phase::Ended => {}
+                Phase::Baseline => say(&format!(
+                    "{at}  measuring the steady state before anything is touched"
+                )),
+                Phase::Steps => {}
+                Phase::Recovery => say(&format!(
+                    "{at}  all kills made; waiting until the app is whole and steady"
+                )),
+                Phase::Aborting => {
+                    let cause = run
+                        .abort
+                        .as_ref()
+                        .map(|a| a.cause.to_string())
+                        .unwrap_or_default();
+                    say(&format!("{at}  ABORT: {cause}"));
+                    if let Some(us) = run.abort.as_ref().and_then(|a| a.breach_to_fence_us) {
+                        say(&format!(
+                            "           {us} µs from the breaching sample to the closed fence: no further kill can leave"
+                        ));
+                    }
+                }
+            }
+        }
+        for intent in run.intents.iter().skip(self.intents) {
+            let tasks: Vec<&str> = intent.targets.iter().map(|t| t.task.as_str()).collect();
+            say(&format!(
+                "{at}  KILL {} ({} requests so far: {ok} good, {failed} failed)",
+                tasks.join(", "),
+                ok + failed
+            ));
+        }
+        self.intents = run.intents.len();
+        let resolved = run.intents.iter().filter(|i| !i.is_charged()).count();
+        if resolved > self.resolved {
+            self.resolved = resolved;
+            say(&format!(
+                "{at}  replaced: the new process serves, seen in Marathon's own rows"
+            ));
+        }
+        if let Some(percent) = evidence.filter(|p| *p >= self.percent + 25 && *p < 100) {
+            self.percent = percent;
+            say(&format!(
+                "{at}  requests fail: {percent} % of the evidence that an abort needs"
+            ));
+        }
+    }
+}
+
+fn tell_verdict(report: &Report, front: &(Balancer, Load)) {
+    if let Some(verdict) = &report.verdict {
+        say(&format!("\n  Verdict: {}", verdict.sentence));
+        for line in &verdict.lines {
+            say(&format!("           {line}"));
+        }
+        say(&format!("           Design: {}.", verdict.design));
+    }
+    let killed: usize = report.intents.iter().map(|i| i.targets.len()).sum();
+    let (ok, failed) = front.1.counts();
+    let planned = report.plan.kills();
+    say(&format!(
+        "  Killed {killed} of {planned} planned; kills after the breach: {}; traffic: {ok} good, {failed} failed.\n",
+        report.kills_after_breach
+    ));
+}
+
+fn epilogue(stage: &Stage, held: &Report, aborted: &Report) {
+    say("── What is left ──────────────────────────────");
+    say("Two reports, each as JSON (the record), Markdown, and one HTML page with its chart:");
+    for report in [held, aborted] {
+        say(&format!(
+            "  {}/report.html",
+            stage
+                .folder
+                .join("state/reports")
+                .join(report.run.as_str())
+                .display()
+        ));
+    }
+    say(&format!(
+        "The journal, which says everything that was decided: {}",
+        stage.folder.join("state/journal.db").display()
+    ));
+    say("\nNext, on a real cluster (policies/README.md and deploy/README.md say more):");
+    say(
+        "  heartbreak check --settings heartbreak.yaml policies/    every problem of your files, with its place",
+    );
+    say(
+        "  heartbreak run --settings heartbreak.yaml                the operator; `mode: rehearse` does all but the kill",
+    );
+    say(
+        "  heartbreak plan POLICY                                   which tasks would die, and what every gate says",
+    );
+}
+
+/// Asks the operator as a person of the demo.
+async fn ask(stage: &Stage, who: &str, command: Command) -> Result<Reply, Trouble> {
+    let by = Person {
+        id: who.into(),
+        name: format!("@{who}"),
+        via: Via::Api,
+        role: Role::Admin,
+    };
+    stage
+        .running
+        .operator
+        .ask(Asked {
+            by,
+            command,
+            key: None,
+        })
+        .await
+        .map_err(|Refusal { why, .. }| Trouble::new(Exit::Refused, why))
+}
+
+/// Waits until the plan stands.
+async fn wait_for_run(stage: &Stage, policy: &PolicyName) -> Result<Run, Trouble> {
+    for _ in 0..300 {
+        if let Some(run) = stage
+            .running
+            .operator
+            .read_ledger(|l| l.open_run_of(policy).cloned())
+            .await
+        {
+            return Ok(run);
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let why = match ask(
+        stage,
+        "ana",
+        Command::Plan {
+            policy: policy.clone(),
+        },
+    )
+    .await?
+    {
+        Reply::Plan(view) => no_plan(&view),
+        _ => String::new(),
+    };
+    Err(Trouble::new(
+        Exit::Ours,
+        format!("no plan came about within 15 s: {why}"),
+    ))
+}
+
+fn no_plan(view: &PlanView) -> String {
+    let mut text = view.none.clone().unwrap_or_default();
+    for answer in view.judgement.iter().flat_map(|j| j.blockers()) {
+        let _ = write!(text, "; {}: {}", answer.gate, answer.answer.why());
+    }
+    text
+}
+
+fn policy_file(folder: &Path, service: &Service) -> PathBuf {
+    folder.join("policies").join(format!("{}.yaml", service.policy))
+}
+
+/// A fresh folder that nobody else uses; it stays, with the reports in it.
+fn state_folder() -> Result<PathBuf, Trouble> {
+    let now = crate::clock::RealClock.now();
+    let name = format!(
+        "heartbreak-demo-{}-{}",
+        now.format("%Y%m%d-%H%M%S"),
+        std::process::id()
+    );
+    let folder = std::env::temp_dir().join(name);
+    std::fs::create_dir_all(folder.join("policies")).map_err(|error| {
+        Trouble::new(
+            Exit::State,
+            format!("{} can't be made: {error}", folder.display()),
+        )
+    })?;
+    Ok(folder)
+}
+
+/// Writes the settings and the two policies, as a person would.
+fn write_files(folder: &Path, marathon: &str, fronts: &[String]) -> Result<(), Trouble> {
+    let write = |name: &str, text: String| {
+        std::fs::write(folder.join(name), text)
+            .map_err(|error| Trouble::new(Exit::State, format!("{name} can't be written: {error}")))
+    };
+    write(
+        "heartbreak.yaml",
+        format!(
+            "apiVersion: heartbreak/v1\nkind: Settings\narmed: true\nstateDir: state\npolicyDir: policies\n\
+             listen: 127.0.0.1:0\nclusters:\n  - name: demo\n    marathon: {{ urls: [\"{marathon}\"] }}\n\
+             probes: {{ allowHosts: [\"127.0.0.0/8\"] }}\n"
+        ),
+    )?;
+    // A window needs a zone in which it is day now, wherever and whenever the demo runs.
+    let ahead = 12 - i64::from(crate::clock::RealClock.now().hour());
+    let zone = match ahead {
+        0 => "Etc/GMT".to_owned(),
+        ahead if ahead > 0 => format!("Etc/GMT-{ahead}"),
+        ahead => format!("Etc/GMT+{}", -ahead),
+    };
+    for (service, url) in [&SOUND, &FLAWED].into_iter().zip(fronts) {
+        let text = format!(
+            "apiVersion: heartbreak/v1
+kind: ChaosPolicy
+metadata: {{ name: {}, team: demo }}
+spec:
+  mode: enforce
+  cluster: demo
+  target: {{ apps: {{ ids: [\"{}\"] }}, tasks: {{ minAge: 0s }} }}
+  fault: {{ killTasks: {{ count: {}, gap: 1s }} }}
+  schedule:
+    windows: [ {{ days: [mon, tue, wed, thu, fri, sat, sun], from: \"08:00\", to: \"20:00\" }} ]
+    timezone: {zone}
+    onDemand: true
+  blastRadius: {{ maxTasks: 1, maxPercent: 25, minHealthy: 3 }}
+  rateLimit: {{ kills: 5, per: 1h, burst: 5 }}
+  steadyState:
+    interval: 200ms
+    timeout: 150ms
+    baseline: {{ for: 3s, max: 20s }}
+    recovery: {{ within: 20s, hold: 2s }}
+    probes:
+      - name: front-door
+        role: abort
+        source: {{ http: {{ url: \"{url}\", requests: 10 }} }}
+        share: {{ max: 5%, hard: 60% }}
+  approval: {{ mode: required, approvers: {{ tokens: [ana] }}, quorum: 1, expires: 10m }}
+",
+            service.policy, service.app, service.kills
+        );
+        write(&format!("policies/{}.yaml", service.policy), text)?;
+    }
+    Ok(())
+}
+
+/// The demo tells its story on the terminal.
+fn say(line: &str) {
+    println!("{line}");
+}
+
+async fn read_line() {
+    let _ = tokio::task::spawn_blocking(|| {
+        let mut line = String::new();
+        std::io::stdin().read_line(&mut line)
+    })
+    .await;
+}

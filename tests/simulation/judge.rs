@@ -151,7 +151,9 @@ impl Judge {
             }
             Body::Declined { why, .. } | Body::Skipped { why, .. } => {
                 let gate = why.split(':').next().unwrap_or_default().replace(' ', "_");
-                *self.refusals.entry(gate).or_default() += 1;
+                if gate.len() < 20 {
+                    *self.refusals.entry(gate).or_default() += 1;
+                }
             }
             Body::Moved {
                 run,

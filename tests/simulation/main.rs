@@ -38,14 +38,37 @@ fn seeds() -> Vec<u64> {
 
 #[test]
 fn no_seed_breaks_an_invariant() {
+    // Two threads: every machine that builds this has two cores.
+    let all = seeds();
+    let halves: Vec<Vec<u64>> = (0..2)
+        .map(|half| all.iter().copied().filter(|s| s % 2 == half).collect())
+        .collect();
     let mut totals = world::Totals::default();
-    for seed in seeds() {
-        let (world, outcome) = run(seed, Sabotage::None);
-        if let Err(why) = outcome {
-            panic!("seed {seed}: {why}\n{}", world.tail(60));
+    std::thread::scope(|scope| {
+        let lives: Vec<_> = halves
+            .iter()
+            .map(|seeds| {
+                scope.spawn(|| {
+                    let mut totals = world::Totals::default();
+                    for seed in seeds {
+                        let (world, outcome) = run(*seed, Sabotage::None);
+                        if let Err(why) = outcome {
+                            panic!("seed {seed}: {why}\n{}", world.tail(60));
+                        }
+                        totals.add(&world.totals());
+                    }
+                    totals
+                })
+            })
+            .collect();
+        for life in lives {
+            totals.add(
+                &life
+                    .join()
+                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+            );
         }
-        totals.add(&world.totals());
-    }
+    });
     println!("{totals:#?}");
     if seeds().len() >= 100 {
         totals.assert_not_vacuous();

@@ -683,7 +683,7 @@ pub async fn live_through(world: &Arc<World>) -> Result<(), String> {
         owners_bad: None,
     }));
     let nature = tokio::spawn(nature(world.clone()));
-    let peace = Duration::from_secs(40 * 60);
+    let peace = Duration::from_secs(30 * 60);
     let end = setup.length + peace;
     let mut number = 0;
     let outcome = loop {

@@ -217,7 +217,7 @@ impl Setup {
             limits,
             instances,
             stable: dice.chance(700) || sabotage == Sabotage::InheritedHealth,
-            length: Duration::from_secs(60 * dice.between(60, 100)),
+            length: Duration::from_secs(60 * dice.between(30, 50)),
             lost_before: maybe(&mut dice, 150),
             answer_lost: maybe(&mut dice, 250),
             late: maybe(&mut dice, 250),

@@ -1,1 +1,2 @@
 //! A pretend Marathon, Mesos and Slack.
+pub mod slack;

@@ -298,13 +298,13 @@ async fn home(Ax(slack): Ax<Slack>, Query(q): Query<Fields>) -> Html<String> {
 }
 
 /// The bot's address, unless the form came from another site.
-fn bot(slack: &Slack, headers: &HeaderMap) -> Result<String, Response> {
+fn bot(slack: &Slack, headers: &HeaderMap) -> Result<String, (StatusCode, &'static str)> {
     let origin = headers.get(header::ORIGIN).and_then(|v| v.to_str().ok());
     if origin.is_some_and(|o| o != slack.base() && o != slack.base().replace("127.0.0.1", "localhost")) {
-        return Err((StatusCode::FORBIDDEN, "from another site").into_response());
+        return Err((StatusCode::FORBIDDEN, "from another site"));
     }
     let bot = slack.held().bot.clone();
-    bot.ok_or_else(|| (StatusCode::SERVICE_UNAVAILABLE, "no bot is running").into_response())
+    bot.ok_or((StatusCode::SERVICE_UNAVAILABLE, "no bot is running"))
 }
 
 fn back(who: &str) -> Response {
@@ -314,7 +314,7 @@ fn back(who: &str) -> Response {
 async fn click(Ax(slack): Ax<Slack>, headers: HeaderMap, Form(f): Form<Fields>) -> Response {
     let bot = match bot(&slack, &headers) {
         Ok(b) => b,
-        Err(r) => return r,
+        Err(r) => return r.into_response(),
     };
     let who = field(&f, "who");
     let fits = |m: &Message| m.channel == field(&f, "channel") && m.ts == field(&f, "ts");
@@ -333,7 +333,7 @@ async fn click(Ax(slack): Ax<Slack>, headers: HeaderMap, Form(f): Form<Fields>) 
 async fn command(Ax(slack): Ax<Slack>, headers: HeaderMap, Form(f): Form<Fields>) -> Response {
     let bot = match bot(&slack, &headers) {
         Ok(b) => b,
-        Err(r) => return r,
+        Err(r) => return r.into_response(),
     };
     let who = field(&f, "who");
     let person = slack.person(who);
@@ -390,7 +390,7 @@ async fn submit(
 ) -> Response {
     let bot = match bot(&slack, &headers) {
         Ok(b) => b,
-        Err(r) => return r,
+        Err(r) => return r.into_response(),
     };
     let Some(v) = opened(&slack, &id) else {
         return Redirect::to("/").into_response();

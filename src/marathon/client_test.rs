@@ -1,4 +1,4 @@
-use super::super::pretend::{Do, answer, answer_with, client, json, nobody, options, serve};
+use crate::marathon::pretend::{Do, answer, answer_with, client, json, nobody, options, serve};
 use super::*;
 
 const APP: &str = r#"{"id":"/a","instances":1,"deployments":[],"tasks":[]}"#;

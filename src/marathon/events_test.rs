@@ -1,5 +1,5 @@
-use super::super::pretend::{Do, answer_with, client, options, serve};
-use super::super::recorded;
+use crate::marathon::pretend::{Do, answer_with, client, options, serve};
+use crate::marathon::recorded;
 use super::*;
 use proptest::prelude::*;
 use std::sync::atomic::{AtomicU32, Ordering};

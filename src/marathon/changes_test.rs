@@ -1,5 +1,5 @@
-use crate::marathon::pretend::{Do, answer, client, json, nobody, options, serve};
 use super::*;
+use crate::marathon::pretend::{Do, answer, client, json, nobody, options, serve};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 struct Look(Option<&'static str>, AtomicU32);

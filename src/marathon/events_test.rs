@@ -1,6 +1,6 @@
+use super::*;
 use crate::marathon::pretend::{Do, answer_with, client, options, serve};
 use crate::marathon::recorded;
-use super::*;
 use proptest::prelude::*;
 use std::sync::atomic::{AtomicU32, Ordering};
 

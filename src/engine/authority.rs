@@ -76,3 +76,95 @@ pub fn may_decide(
         )),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::fixture::{World, person};
+    use Role::{Admin, Approver, Operator, Stop, Viewer};
+
+    #[test]
+    fn each_command_takes_its_role_and_no_less() {
+        let reason = || "why".to_owned();
+        let run = || "r-CART0001".into();
+        let policy = || "cart".into();
+        let since = crate::engine::fixture::at(0);
+        let table = [
+            (Command::Help, Viewer),
+            (Command::Status, Viewer),
+            (Command::Policies, Viewer),
+            (Command::Runs { most: 1 }, Viewer),
+            (Command::DescribeRun { run: run() }, Viewer),
+            (Command::Report { run: run() }, Viewer),
+            (Command::Plan { policy: policy() }, Viewer),
+            (Command::Why { subject: reason() }, Viewer),
+            (Command::WasItYou { subject: None }, Viewer),
+            (Command::Timeline { since, app: None }, Viewer),
+            (Command::Halt { reason: reason() }, Stop),
+            (
+                Command::Abort {
+                    run: None,
+                    reason: reason(),
+                },
+                Stop,
+            ),
+            (Command::Run { policy: policy() }, Operator),
+            (
+                Command::Approve {
+                    run: run(),
+                    digest: "d".into(),
+                },
+                Approver,
+            ),
+            (
+                Command::Deny {
+                    run: run(),
+                    reason: reason(),
+                },
+                Approver,
+            ),
+            (Command::Resume { reason: reason() }, Admin),
+            (
+                Command::Clear {
+                    intent: reason(),
+                    reason: reason(),
+                },
+                Admin,
+            ),
+        ];
+        for (command, needed) in table {
+            for role in [Viewer, Stop, Operator, Approver, Admin] {
+                let said = may_ask(&person("eve", role), &command);
+                assert_eq!(said.is_ok(), role >= needed, "{role} asks {}", command.word());
+                if let Err(why) = said {
+                    assert!(why.contains(&format!("needs the role {needed}")), "{why}");
+                    assert!(why.ends_with("nothing was changed"), "{why}");
+                }
+            }
+            assert_eq!(command.is_question(), needed == Viewer, "{}", command.word());
+        }
+    }
+
+    #[test]
+    fn only_named_people_and_group_members_decide_and_never_the_requester() {
+        #[track_caller]
+        fn check(id: &str, members: Result<&[&str], &str>, expected: Result<(), &str>) {
+            let world = World::good();
+            let run = world.ledger().runs[&world.plan.run].clone();
+            let members = members
+                .map(|ids| ids.iter().map(|id| PersonId::from(*id)).collect())
+                .map_err(str::to_owned);
+            match (may_decide(&person(id, Approver), &run, &members), expected) {
+                (Ok(()), Ok(())) => {}
+                (Err(why), Err(words)) => assert!(why.contains(words), "{why}"),
+                (said, _) => panic!("{id}: {said:?}"),
+            }
+        }
+        check("ana", Ok(&[]), Ok(()));
+        check("ana", Err("Slack is down"), Ok(()));
+        check("gil", Ok(&["gil"]), Ok(()));
+        check("gil", Ok(&[]), Err("@gil is not an approver of policy cart"));
+        check("gil", Err("Slack is down"), Err("can't be read"));
+        check("bob", Ok(&["bob"]), Err("@bob asked for run r-CART0001"));
+    }
+}

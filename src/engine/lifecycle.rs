@@ -452,3 +452,6 @@ fn replaced(app: &App, instance: &str, killed: &[crate::model::ids::TaskId]) -> 
 fn span(duration: std::time::Duration) -> TimeDelta {
     TimeDelta::from_std(duration).unwrap_or(TimeDelta::MAX)
 }
+
+#[cfg(test)]
+mod tests;

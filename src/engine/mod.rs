@@ -3,6 +3,8 @@
 pub mod admit;
 pub mod authority;
 pub mod faults;
+#[cfg(test)]
+mod fixture;
 pub mod gates;
 pub mod history;
 pub mod lifecycle;

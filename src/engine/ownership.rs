@@ -74,3 +74,90 @@ impl Ownership {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::fixture::{app, ownership};
+
+    /// Checks the consent for `/shop/cart` under team shop's policy.
+    #[track_caller]
+    fn check(owners: &[(&str, &str, bool)], labels: &[(&str, &str)], expected: &str) {
+        let mut ownership = ownership();
+        ownership.owners = owners
+            .iter()
+            .map(|(app, team, opt_in)| Owner {
+                app: (*app).into(),
+                team: (*team).into(),
+                opt_in: *opt_in,
+            })
+            .collect();
+        let mut app = app("/shop/cart", 3);
+        app.labels = labels.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect();
+        let said = format!("{:?}", ownership.consent(&app, "shop"));
+        assert!(said.starts_with(expected), "\n  {said}\nand not\n  {expected}");
+    }
+
+    #[test]
+    fn without_consent_nothing_is_a_target() {
+        check(&[], &[], "No(\"/shop/cart is not opted in");
+        check(&[], &[("chaos", "yes")], "No(\"/shop/cart is not opted in");
+        check(
+            &[],
+            &[("chaos", "opt-in")],
+            "Yes(\"opted in by its label chaos=opt-in; nobody declared",
+        );
+        check(
+            &[("/shop/cart", "shop", true)],
+            &[],
+            "Yes(\"opted in by owners.yaml",
+        );
+        check(&[("/shop/", "shop", true)], &[], "Yes(");
+        check(&[("/shop", "shop", true)], &[], "No(");
+        check(&[("/shop/car", "shop", true)], &[], "No(");
+    }
+
+    #[test]
+    fn an_app_of_another_team_is_never_a_target() {
+        let both = [("chaos", "opt-in"), ("team", "pay")];
+        check(&[], &both, "No(\"/shop/cart belongs to team");
+        check(
+            &[("/shop/", "pay", true)],
+            &[("chaos", "opt-in"), ("team", "shop")],
+            "No(\"/shop/cart belongs to team",
+        );
+        check(
+            &[("/shop/", "shop", true)],
+            &both,
+            "Yes(\"opted in by owners.yaml",
+        );
+    }
+
+    #[test]
+    fn opting_out_in_the_file_wins_over_the_label_and_the_longest_line_over_the_others() {
+        let label = [("chaos", "opt-in"), ("team", "shop")];
+        check(
+            &[("/shop/", "shop", false)],
+            &label,
+            "No(\"owners.yaml has opted /shop/cart out",
+        );
+        check(
+            &[("/shop/", "shop", true), ("/shop/cart", "shop", false)],
+            &label,
+            "No(",
+        );
+        check(
+            &[("/shop/cart", "shop", true), ("/shop/", "shop", false)],
+            &label,
+            "Yes(",
+        );
+    }
+
+    #[test]
+    fn a_bad_file_makes_every_answer_unknown() {
+        let mut ownership = ownership();
+        ownership.owners_bad = Some("line 2".into());
+        let said = ownership.consent(&app("/shop/cart", 3), "shop");
+        assert!(matches!(said, Consent::Unknown(_)));
+    }
+}

@@ -211,3 +211,6 @@ fn unfit_now(wanted: &Wanted<'_>, app: &App) -> Result<Vec<String>, String> {
     }
     Ok(remarks)
 }
+
+#[cfg(test)]
+mod tests;

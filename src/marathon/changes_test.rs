@@ -1,5 +1,5 @@
-use super::super::pretend::{Do, answer, client, json, nobody, options, serve};
 use super::*;
+use crate::marathon::pretend::{Do, answer, client, json, nobody, options, serve};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 struct Look(Option<&'static str>, AtomicU32);
@@ -171,7 +171,7 @@ async fn an_order_without_tasks_or_without_a_password_is_not_sent() {
     assert!(matches!(answer, KillAnswer::NotSent { .. }));
     let mut options = options(vec![server.url.clone()]);
     let first = AtomicU32::new(0);
-    options.auth = super::super::Auth::DcosToken(std::sync::Arc::new(move || {
+    options.auth = crate::marathon::Auth::DcosToken(std::sync::Arc::new(move || {
         if first.fetch_add(1, Ordering::SeqCst) == 0 {
             Ok("t".to_owned().into())
         } else {

@@ -1,5 +1,5 @@
-use super::super::pretend::{Do, answer, answer_with, client, json, nobody, options, serve};
 use super::*;
+use crate::marathon::pretend::{Do, answer, answer_with, client, json, nobody, options, serve};
 
 const APP: &str = r#"{"id":"/a","instances":1,"deployments":[],"tasks":[]}"#;
 

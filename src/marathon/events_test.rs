@@ -1,6 +1,6 @@
-use super::super::pretend::{Do, answer_with, client, options, serve};
-use super::super::recorded;
 use super::*;
+use crate::marathon::pretend::{Do, answer_with, client, options, serve};
+use crate::marathon::recorded;
 use proptest::prelude::*;
 use std::sync::atomic::{AtomicU32, Ordering};
 

@@ -19,6 +19,8 @@ mod policy;
 mod probe_freshness;
 mod steady_state;
 mod target;
+#[cfg(test)]
+mod tests;
 mod window;
 
 pub use blast_radius::usage;

@@ -1,0 +1,157 @@
+//! Who is drawn, who is left out, and why.
+
+use super::plan;
+use super::*;
+use crate::engine::fixture::*;
+use crate::model::policy::{AppPattern, Count, Fairness, FaultSpec};
+use crate::model::snapshot::TaskState;
+use std::collections::BTreeSet;
+
+/// Nothing was done yet.
+fn idle() -> World {
+    let mut world = World::good();
+    world.entries.clear();
+    world
+}
+
+fn made(world: &World, seed: &str, purpose: &str) -> Result<(Plan, Vec<Exclusion>), NoPlan> {
+    plan(&Wanted {
+        policy: world.policy.as_ref().unwrap(),
+        limits: &world.limits,
+        ownership: &world.ownership,
+        ledger: &world.ledger(),
+        snapshot: &world.snapshot,
+        seed,
+        purpose,
+        requested_by: None,
+        run: "r-NEW00001".into(),
+        now: world.now,
+        only: None,
+    })
+}
+
+/// Checks that there is no plan after a change, and why.
+#[track_caller]
+fn refuses(change: impl FnOnce(&mut World), expected: &str) {
+    let mut world = idle();
+    change(&mut world);
+    let why = made(&world, "s", "p").unwrap_err().why;
+    assert!(why.contains(expected), "\n  {why}\nand not\n  {expected}");
+}
+
+fn count(world: &mut World, wanted: Count) {
+    let FaultSpec::KillTasks { count, .. } = &mut world.policy.as_mut().unwrap().fault;
+    *count = wanted;
+}
+
+#[test]
+fn the_same_seed_and_purpose_draw_the_same_and_others_do_not() {
+    let world = idle();
+    let tasks = |seed: &str, purpose: &str| made(&world, seed, purpose).unwrap().0.steps;
+    assert_eq!(tasks("s", "monday"), tasks("s", "monday"));
+    let drawn: BTreeSet<_> = (0..20)
+        .map(|day| format!("{:?}", tasks("s", &day.to_string())))
+        .collect();
+    assert!(drawn.len() > 10);
+    assert_ne!(tasks("s", "monday"), tasks("t", "monday"));
+}
+
+#[test]
+fn an_app_that_may_not_be_hit_is_left_out_with_its_reason() {
+    refuses(
+        |w| w.policy.as_mut().unwrap().mode = Mode::Off,
+        "policy cart has `mode: off`",
+    );
+    refuses(|w| w.app().labels.clear(), "/shop/cart is not opted in");
+    refuses(
+        |w| w.app().deployments.push("d-1".into()),
+        "deployment d-1 is at work on /shop/cart",
+    );
+    refuses(
+        |w| w.limits.forbidden_apps.push(AppPattern("/**".into())),
+        "forbidden by the settings",
+    );
+    refuses(
+        |w| _ = w.other_run(-30, "r-OTHER001", "other", "/shop/cart"),
+        "an earlier run is not over on /shop/cart",
+    );
+    refuses(
+        |w| w.snapshot.apps.clear(),
+        "policy cart names no app that Marathon shows",
+    );
+    refuses(|w| w.snapshot.info = None, "cluster prod could not be seen");
+    refuses(
+        |w| _ = w.app().tasks.pop(),
+        "9 of 10 healthy, which already uses up the blast radius of 1",
+    );
+}
+
+#[test]
+fn a_radius_that_rounds_down_to_nothing_says_so() {
+    refuses(
+        |w| {
+            w.app().instances = 4;
+            w.app().tasks.truncate(4);
+        },
+        "the blast radius of /shop/cart rounds down to 0: maxTasks 1, 20 % of 4 instances, minHealthy 1",
+    );
+    refuses(
+        |w| count(w, Count::Percent(9)),
+        "9 % of the tasks of 10 instances of /shop/cart comes to 0 kills",
+    );
+}
+
+#[test]
+fn an_exact_count_that_is_not_there_is_not_rounded_down() {
+    refuses(
+        |w| count(w, Count::Exactly(11)),
+        "11 tasks of /shop/cart are wanted and 10 may be hit",
+    );
+    let mut world = idle();
+    count(&mut world, Count::Exactly(10));
+    assert_eq!(made(&world, "s", "p").unwrap().0.kills(), 10);
+}
+
+#[test]
+fn a_task_that_may_not_be_hit_is_never_drawn_and_is_named() {
+    let mut world = idle();
+    world.policy.as_mut().unwrap().blast_radius.max_tasks = 2;
+    world.app().tasks[3].started_at = Some(at(-100));
+    world.app().tasks[4].state = TaskState::Killing;
+    for purpose in 0..50 {
+        let Ok((made, left_out)) = made(&world, "s", &purpose.to_string()) else {
+            continue;
+        };
+        let hit: Vec<_> = made
+            .steps
+            .iter()
+            .flat_map(|s| &s.targets)
+            .map(|t| &t.task)
+            .collect();
+        assert!(!hit.contains(&&task(3).id) && !hit.contains(&&task(4).id));
+        assert_eq!(left_out.len(), 2, "{left_out:?}");
+    }
+}
+
+#[test]
+fn a_group_with_many_apps_has_no_more_turns_than_one_with_a_single_app() {
+    let mut world = idle();
+    world.policy.as_mut().unwrap().scope.ids.clear();
+    world.snapshot.apps.clear();
+    for id in (0..20).map(|n| format!("/many/a{n}")).chain(["/one/a".into()]) {
+        world.snapshot.apps.insert(id.as_str().into(), app(&id, 10));
+    }
+    let turns = |world: &World| {
+        (0..200)
+            .filter(|n| made(world, "s", &n.to_string()).unwrap().0.app.as_str() == "/one/a")
+            .count()
+    };
+    let alone = turns(&world);
+    assert!(alone < 30, "{alone} of 200 with a turn for each app");
+    world.policy.as_mut().unwrap().scope.one_per = Fairness::Group;
+    let shared = turns(&world);
+    assert!(
+        (70..130).contains(&shared),
+        "{shared} of 200 with a turn for each group"
+    );
+}

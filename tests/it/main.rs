@@ -1,0 +1,3 @@
+//! Behaviour that a person can see, and the shape of the source tree: one binary, linked once.
+
+mod tidy;

@@ -567,11 +567,7 @@ impl Operator {
             from,
             now,
         );
-        let Some(due) = instants
-            .into_iter()
-            .filter(|i| served.is_none_or(|s| *i > s))
-            .next_back()
-        else {
+        let Some(due) = instants.into_iter().rfind(|i| served.is_none_or(|s| *i > s)) else {
             return Ok(None);
         };
         if (now - due)

@@ -48,7 +48,7 @@ fn no_seed_breaks_an_invariant() {
         let lives: Vec<_> = halves
             .iter()
             .map(|seeds| {
-                scope.spawn(|| {
+                scope.spawn(move || {
                     let mut totals = world::Totals::default();
                     for seed in seeds {
                         let (world, outcome) = run(*seed, Sabotage::None);

@@ -99,14 +99,14 @@ pub const QUARANTINE: TimeDelta = TimeDelta::seconds(150);
 
 impl Setup {
     pub fn draw(seed: u64, sabotage: Sabotage) -> Self {
-        let mut dice = Dice(seed.wrapping_mul(0x2545_F491_4F6C_DD1D) ^ 0xC0FF_EE);
+        let mut dice = Dice(seed.wrapping_mul(0x2545_F491_4F6C_DD1D) ^ 0x00C0_FFEE);
         let instances = u32::try_from(dice.between(3, 12)).unwrap_or(3);
         let radius = u32::try_from(dice.between(1, 2)).unwrap_or(1);
         let kills = u32::try_from(dice.between(1, 3)).unwrap_or(1);
         let opens_late = dice.chance(100);
         let hours = dice.between(1, 4);
         let required = dice.chance(500) || sabotage == Sabotage::AnyDigest;
-        let mut maybe = |dice: &mut Dice, most: u64| if dice.chance(600) { dice.below(most + 1) } else { 0 };
+        let maybe = |dice: &mut Dice, most: u64| if dice.chance(600) { dice.below(most + 1) } else { 0 };
         let policy = Policy {
             name: "cart".into(),
             team: "shop".into(),

@@ -49,8 +49,11 @@ fn replanned(change: impl FnOnce(&mut Plan)) -> World {
     World::planned(plan)
 }
 
+/// Makes one gate say no.
+type Spoil = fn(&mut World);
+
 /// For each gate, a change that makes it say no and no other.
-const ONLY: [(GateName, fn(&mut World)); 16] = [
+const ONLY: [(GateName, Spoil); 16] = [
     (GateName::Halt, |w| w.halt_file = Err("permission denied".into())),
     (GateName::Armed, |w| w.armed = false),
     (GateName::Leadership, |w| {

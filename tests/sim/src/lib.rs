@@ -1,2 +1,220 @@
-//! A pretend Marathon, Mesos and Slack.
+//! A pretend Marathon and a pretend Slack, for tests and for the demo.
+
+pub mod clock;
+pub mod load;
+pub mod marathon;
+pub mod mischief;
+pub mod processes;
 pub mod slack;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+pub use load::Load;
+pub use marathon::http::Shared;
+pub use marathon::state::{AppSpec, Kill, State, Timings, Version};
+pub use mischief::{Mischief, On, Recorded, Trouble};
+pub use processes::{Balancer, Flavour, ProcessSpec};
+
+/// What to pretend.
+#[derive(Clone, Debug, Default)]
+pub struct SimConfig {
+    /// Which Marathon.
+    pub version: Version,
+    /// How long things take.
+    pub timings: Timings,
+    /// The apps, all running and healthy from the start.
+    pub apps: Vec<AppSpec>,
+    /// When set, tasks are processes of this computer.
+    pub processes: Option<ProcessSpec>,
+    /// Where to listen; without it, a free port of 127.0.0.1.
+    pub listen: Option<SocketAddr>,
+}
+
+/// A pretend Marathon that listens and whose time is the real one.
+pub struct Sim {
+    address: SocketAddr,
+    state: Shared,
+    mischief: Mischief,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Sim {
+    /// Starts it.
+    ///
+    /// # Errors
+    /// The address cannot be had.
+    pub async fn start(config: SimConfig) -> io::Result<Self> {
+        let wanted = config
+            .listen
+            .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)));
+        let listener = TcpListener::bind(wanted).await?;
+        let address = listener.local_addr()?;
+        let mut state = State::new(config.version, config.timings, clock::now());
+        state.leader = address.to_string();
+        if config.processes.is_some() {
+            state.host = Some("127.0.0.1".to_owned());
+            state.set_ports(processes::free_port);
+        }
+        for app in config.apps {
+            state.add_app(app);
+        }
+        let state: Shared = Arc::new(Mutex::new(state));
+        let mischief = Mischief::default();
+        let context = marathon::http::Context {
+            state: Arc::clone(&state),
+            mischief: mischief.clone(),
+        };
+        let mut tasks = vec![
+            tokio::spawn(marathon::http::serve(listener, context)),
+            tokio::spawn(tick(Arc::clone(&state))),
+        ];
+        if let Some(spec) = config.processes {
+            tasks.push(tokio::spawn(processes::supervise(Arc::clone(&state), spec)));
+        }
+        Ok(Self {
+            address,
+            state,
+            mischief,
+            tasks,
+        })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its URL, without a slash at the end.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The state itself, for [`Balancer::start`].
+    #[must_use]
+    pub fn state(&self) -> Shared {
+        Arc::clone(&self.state)
+    }
+
+    /// Looks at the state or changes it.
+    pub fn with<T>(&self, f: impl FnOnce(&mut State) -> T) -> T {
+        f(&mut marathon::http::lock(&self.state))
+    }
+
+    /// The trouble it makes.
+    #[must_use]
+    pub fn mischief(&self) -> Mischief {
+        self.mischief.clone()
+    }
+
+    /// The kills carried out.
+    #[must_use]
+    pub fn kills(&self) -> Vec<Kill> {
+        self.with(|s| s.kills().to_vec())
+    }
+
+    /// The requests that were not reads.
+    #[must_use]
+    pub fn requests(&self) -> Vec<Recorded> {
+        self.mischief.requests()
+    }
+
+    /// Stops it, with its connections and processes, and waits for that.
+    pub async fn stop(mut self) {
+        for task in std::mem::take(&mut self.tasks) {
+            task.abort();
+            let _ = task.await;
+        }
+    }
+}
+
+impl Drop for Sim {
+    fn drop(&mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+}
+
+async fn tick(state: Shared) {
+    let mut ticks = tokio::time::interval(Duration::from_millis(20));
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        marathon::http::lock(&state).advance(clock::now());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    async fn ask(sim: &Sim, head: &str, body: &str) -> String {
+        let mut c = tokio::net::TcpStream::connect(sim.address()).await.unwrap();
+        let text = format!(
+            "{head} HTTP/1.1\r\nHost: x\r\nX-Heartbreak-Intent: i-1\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        c.write_all(text.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        let _ = c.read_to_string(&mut answer).await;
+        answer
+    }
+
+    #[tokio::test]
+    async fn requests_and_mischief() {
+        let apps = vec![AppSpec::new("/shop/web", 2).label("tier", "front")];
+        let sim = Sim::start(SimConfig {
+            apps,
+            ..SimConfig::default()
+        })
+        .await
+        .unwrap();
+        let info = ask(&sim, "GET /v2/info", "").await;
+        assert!(info.starts_with("HTTP/1.1 200") && info.contains("frameworkId"));
+        assert!(info.to_lowercase().contains("\r\ndate: "), "{info}");
+        for (label, found) in [
+            ("tier%3D%3Dfront", true),
+            ("tier+in+(a,front)", true),
+            ("tier!%3Dfront", false),
+            ("other", false),
+        ] {
+            let a = ask(&sim, &format!("GET /v2/apps?label={label}"), "").await;
+            assert_eq!(a.contains("/shop/web"), found, "{label}: {a}");
+        }
+        let a = ask(&sim, "GET /v2/apps?label=tier%3Dfront", "").await;
+        assert!(a.starts_with("HTTP/1.1 422"), "{a}");
+        let a = ask(&sim, "GET /v2/apps//x", "").await;
+        assert!(a.starts_with("HTTP/1.1 404"), "{a}");
+        let a = ask(&sim, "GET /v2/apps/shop/web", "").await;
+        assert!(a.contains("\"tasks\":["), "{a}");
+        for (body, status) in [("{}", 422), ("{", 400), (r#"{"ids":["foo"]}"#, 400)] {
+            let a = ask(&sim, "POST /v2/tasks/delete", body).await;
+            assert!(a.starts_with(&format!("HTTP/1.1 {status}")), "{a}");
+        }
+        let id = sim.with(|s| s.task_ids("/shop/web")[0].clone());
+        let body = format!(r#"{{"ids":["{id}"]}}"#);
+        sim.mischief().next(On::Kills, 1, Trouble::CloseBefore);
+        sim.mischief().next(On::Kills, 1, Trouble::AcceptNever);
+        sim.mischief().next(On::Kills, 1, Trouble::CloseAfter);
+        assert_eq!(ask(&sim, "POST /v2/tasks/delete", &body).await, "");
+        let a = ask(&sim, "POST /v2/tasks/delete", &body).await;
+        assert!(a.contains(&id), "{a}");
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        assert_eq!(sim.kills().len(), 0);
+        assert_eq!(ask(&sim, "POST /v2/tasks/delete", &body).await, "");
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        assert_eq!(sim.kills().len(), 1);
+        assert_eq!(sim.kills()[0].intent.as_deref(), Some("i-1"));
+        assert_eq!(sim.requests().len(), 6);
+        sim.stop().await;
+    }
+}

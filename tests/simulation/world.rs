@@ -10,7 +10,6 @@ use heartbreak::model::policy::{
     ApprovalMode, ApprovalRule, BlastRadius, Cadence, Count, Fairness, FaultSpec, Limits, MinGap, Mode,
     NotifyRule, Policy, RateLimit, Schedule, Scope, Window,
 };
-use heartbreak::model::report::HealthPoint;
 use heartbreak::operator::Operator;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -287,6 +286,7 @@ pub struct Request {
 }
 
 /// Everything that can be said about what happened, for the judge.
+#[expect(dead_code, reason = "every field is shown in the trace")]
 #[derive(Clone, Debug)]
 pub enum Event {
     Entry(Box<Entry>),
@@ -350,7 +350,6 @@ pub struct State {
     pub effects: u64,
     pub crash_at: Option<u64>,
     pub lost_intents: Vec<(u64, Entry)>,
-    pub health: Vec<HealthPoint>,
     pub messages: u64,
 }
 

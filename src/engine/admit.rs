@@ -8,6 +8,25 @@ use crate::model::plan::{Plan, Step};
 ///
 /// Has a private field and one maker, cannot be cloned or stored in the journal, and dies with the
 /// pass. The kill call takes one, so skipping the gates is a type error.
+///
+/// One can't be made elsewhere:
+///
+/// ```compile_fail,E0451
+/// use heartbreak::engine::admit::Permit;
+/// let forged = Permit { digest: "d".into(), step: 1 };
+/// ```
+///
+/// nor copied, nor read from somewhere:
+///
+/// ```compile_fail,E0277
+/// fn needs_clone<T: Clone>() {}
+/// needs_clone::<heartbreak::ports::Permit>();
+/// ```
+///
+/// ```compile_fail,E0277
+/// fn needs_reading<T: serde::de::DeserializeOwned>() {}
+/// needs_reading::<heartbreak::ports::Permit>();
+/// ```
 #[derive(Debug)]
 pub struct Permit {
     digest: PlanDigest,

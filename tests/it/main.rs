@@ -1,3 +1,4 @@
 //! Behaviour that a person can see, and the shape of the source tree: one binary, linked once.
 
+mod demo;
 mod tidy;

@@ -213,10 +213,12 @@ impl Operator {
         let id = IntentId::of(run, number);
         let mut judged = None;
         let mut intent = None;
+        let mut decided_at = self.ports.clock.elapsed();
         let written = self
             .book
             .commit(|ledger, now| {
                 (judged, intent) = (None, None);
+                decided_at = self.ports.clock.elapsed();
                 let Some(known) = ledger.runs.get(run) else {
                     return Ok(vec![]);
                 };
@@ -305,7 +307,7 @@ impl Operator {
         match (judged, intent) {
             (Some(Judged::Yes(permit)), Some(intent)) => {
                 self.count_answers(run).await;
-                self.send(&plan, &intent, &permit, policy).await
+                self.send(&plan, &intent, decided_at, &permit, policy).await
             }
             (Some(Judged::No(judgement)), _) => {
                 self.count_answers(run).await;
@@ -320,6 +322,7 @@ impl Operator {
         &self,
         plan: &Plan,
         intent: &Intent,
+        decided_at: Duration,
         permit: &admit::Permit,
         policy: &Result<Arc<Policy>, String>,
     ) -> Result<Pace, PassError> {
@@ -334,6 +337,7 @@ impl Operator {
             run: plan.run.clone(),
             intent: intent.id.clone(),
             deadline: intent.deadline,
+            latest: decided_at + self.config.intent_deadline.to_std().unwrap_or_default(),
             window_closes,
             clock: self.ports.clock.clone(),
             stop_file: self.ports.stop_file.clone(),

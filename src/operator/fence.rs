@@ -96,8 +96,11 @@ pub struct FinalLook {
     pub run: RunId,
     /// The intent, for the words.
     pub intent: IntentId,
-    /// No byte after this.
+    /// No byte after this, by the wall clock.
     pub deadline: DateTime<Utc>,
+    /// No byte after this, by the machine's own progress: a wall clock that goes back between intent and
+    /// last look must not lengthen the life of a kill.
+    pub latest: Duration,
     /// When the window closes.
     pub window_closes: DateTime<Utc>,
     /// The clock.
@@ -113,14 +116,13 @@ impl LastLook for FinalLook {
             Ok(Some(reason)) => return Some(format!("the halt file is there: {reason}")),
             Err(why) => return Some(format!("the halt file can't be read: {why}")),
         }
-        let now = self.clock.now();
-        if now > self.deadline {
+        let (now, elapsed) = (self.clock.now(), self.clock.elapsed());
+        if now > self.deadline || elapsed > self.latest {
             return Some(format!("{} is past its deadline", self.intent));
         }
         if now >= self.window_closes {
             return Some("the window has closed".into());
         }
-        let elapsed = self.clock.elapsed();
         let mut latches = self.fence.lock();
         let why = latches
             .all

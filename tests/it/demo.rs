@@ -13,7 +13,11 @@ fn the_demo_holds_once_aborts_once_and_leaves_its_reports() {
         .output()
         .expect("the binary can be run");
     let text = String::from_utf8_lossy(&out.stdout);
-    assert!(out.status.success(), "{text}\n{}", String::from_utf8_lossy(&out.stderr));
+    assert!(
+        out.status.success(),
+        "{text}\n{}",
+        String::from_utf8_lossy(&out.stderr)
+    );
 
     let pages: Vec<PathBuf> = text
         .lines()
@@ -24,19 +28,32 @@ fn the_demo_holds_once_aborts_once_and_leaves_its_reports() {
         .iter()
         .map(|folder| {
             for file in ["report.html", "report.md", "chart.svg"] {
-                assert!(folder.join(file).is_file(), "{} is missing", folder.join(file).display());
+                assert!(
+                    folder.join(file).is_file(),
+                    "{} is missing",
+                    folder.join(file).display()
+                );
             }
             let json = std::fs::read_to_string(folder.join("report.json")).expect("the record is there");
             serde_json::from_str(&json).expect("the record is JSON")
         })
         .collect();
 
-    let [held, aborted] = reports.as_slice() else { panic!("two reports: {text}") };
+    let [held, aborted] = reports.as_slice() else {
+        panic!("two reports: {text}")
+    };
     assert_eq!(held["verdict"]["hypothesis"], "held", "{}", held["verdict"]);
     assert_eq!(held["intents"].as_array().map(Vec::len), Some(2));
     assert_eq!(aborted["verdict"]["outcome"], "aborted", "{}", aborted["verdict"]);
     assert_eq!(aborted["kills_after_breach"], 0);
     let killed = aborted["intents"].as_array().map(Vec::len).unwrap_or_default();
-    assert!(killed < 3, "{killed} of 3 kills were made although the service failed");
-    assert!(aborted["abort"]["breach_to_fence_us"].is_u64(), "{}", aborted["abort"]);
+    assert!(
+        killed < 3,
+        "{killed} of 3 kills were made although the service failed"
+    );
+    assert!(
+        aborted["abort"]["breach_to_fence_us"].is_u64(),
+        "{}",
+        aborted["abort"]
+    );
 }

@@ -209,7 +209,7 @@ impl Setup {
             timezone: chrono_tz::Tz::UTC,
             holidays: BTreeSet::new(),
         };
-        Self {
+        let drawn = Self {
             seed,
             sabotage,
             policy,
@@ -235,7 +235,32 @@ impl Setup {
             halts: if dice.chance(250) { dice.between(1, 3) } else { 0 },
             aborts: if dice.chance(300) { dice.between(1, 4) } else { 0 },
             read_errors: maybe(&mut dice, 20),
+        };
+        drawn.with_the_trouble_that_shows(sabotage)
+    }
+
+    /// A removed safeguard shows under the trouble that it is there for: more of it, and longer.
+    fn with_the_trouble_that_shows(mut self, sabotage: Sabotage) -> Self {
+        if sabotage != Sabotage::None {
+            self.length *= 2;
         }
+        match sabotage {
+            Sabotage::NoQuarantine | Sabotage::CrashedMeansNotSent => {
+                self.late = 400;
+                self.answer_lost = 300;
+            }
+            Sabotage::TrustTheClock => self.clock_jumps = 8,
+            Sabotage::NoLastLook => self.aborts = 4,
+            Sabotage::None
+            | Sabotage::Resend
+            | Sabotage::LoseIntents
+            | Sabotage::ForgetRates
+            | Sabotage::InheritedHealth
+            | Sabotage::AnyDigest
+            | Sabotage::BlindIsGood
+            | Sabotage::HideDeployments => {}
+        }
+        self
     }
 }
 

@@ -1,6 +1,6 @@
 //! The loop: the only place where engine and ports meet.
 //!
-//! [`Operator::run`] serves all policies fairly, one [`Operator::pass`] at a time: look, decide, ask every
+//! [`Operator::run`] serves all policies fairly, one `Operator::pass` at a time: look, decide, ask every
 //! gate, change at most one thing, write it down. A wake-up carries no data; timer, Marathon event and
 //! command all lead to the same pass over the same state. There is no recovery code: a restart is the
 //! next pass.

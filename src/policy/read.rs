@@ -1,6 +1,6 @@
 //! From the tree to what was written: records, lists and words, each with its place.
 //!
-//! A record is declared once with [`record!`]; its reader, its JSON Schema and the list of its fields
+//! A record is declared once with `record!`; its reader, its JSON Schema and the list of its fields
 //! come from that one declaration. Reading never stops at a problem: a field that can't be read is
 //! written down, marked as bad and left out, so that the judges after it neither use it nor call it
 //! missing.

@@ -17,7 +17,7 @@ pub const MISSED_AFTER: Duration = Duration::from_secs(5 * 60);
 pub struct TooSoon {
     /// In a sentence.
     pub why: String,
-    /// When the gap is over; `None` when it is not within [`HORIZON_DAYS`] days.
+    /// When the gap is over; `None` when it is not within `HORIZON_DAYS` days.
     pub until: Option<DateTime<Utc>>,
 }
 

@@ -19,7 +19,7 @@ pub type Span = (DateTime<Utc>, DateTime<Utc>);
 pub struct Closed {
     /// In a sentence, with civil time and zone.
     pub why: String,
-    /// When the schedule opens next; `None` when it does not within [`HORIZON_DAYS`] days.
+    /// When the schedule opens next; `None` when it does not within `HORIZON_DAYS` days.
     pub next_opening: Option<DateTime<Utc>>,
 }
 

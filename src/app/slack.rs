@@ -1,6 +1,7 @@
 //! Slack, or its absence: then people are told in the log, and decide over the command line.
 
 use crate::cli::trouble::Trouble;
+use crate::exit::Exit;
 use crate::model::ids::{GroupId, PersonId};
 use crate::model::notice::{MessageRef, Notice};
 use crate::operator::Operator;
@@ -27,8 +28,16 @@ impl Slack {
     }
 }
 
-/// Connects as the settings say.
-pub async fn connect(_settings: &Settings, _clock: &Arc<dyn Clock>) -> Result<Slack, Trouble> {
+/// Without Slack, people are told in the log. A `slack:` section is refused and never ignored: somebody
+/// who wrote one counts on being asked and told there.
+pub async fn connect(settings: &Settings, _clock: &Arc<dyn Clock>) -> Result<Slack, Trouble> {
+    if settings.slack.is_some() {
+        return Err(Trouble::new(
+            Exit::BadInput,
+            "`slack:` is not active in this version: leave the section out, and approve, deny, abort and halt with \
+             `heartbreak` or the HTTP API; nothing was started",
+        ));
+    }
     Ok(Slack {
         notifier: Arc::new(LogOnly),
     })

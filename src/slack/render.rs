@@ -127,20 +127,33 @@ fn spaced(part: &str) -> String {
     let blank = |yes: bool| if yes { " " } else { "" };
     match part.trim().is_empty() {
         true => " ".to_owned(),
-        false => format!("{}{}{}", blank(part.starts_with(' ')), prose(part, 1_000), blank(part.ends_with(' '))),
+        false => format!(
+            "{}{}{}",
+            blank(part.starts_with(' ')),
+            prose(part, 1_000),
+            blank(part.ends_with(' '))
+        ),
     }
 }
 
 /// The modal behind Deny: asks why. `channel` is where the answer will be whispered.
 pub fn deny_view(run: &RunId, digest: &str, channel: Option<&str>) -> SlackView {
-    let metadata = serde_json::json!({"value": format!("{run}.{digest}"), "channel": channel.unwrap_or_default()});
+    let metadata =
+        serde_json::json!({"value": format!("{run}.{digest}"), "channel": channel.unwrap_or_default()});
     let input = SlackBlockPlainTextInputElement::new()
         .with_action_id(REASON.into())
         .with_multiline(true)
         .with_min_length(3)
         .with_max_length(REASON_CHARS_MAX);
-    let label = SlackBlockPlainText::new(plain(&format!("Why not? Everybody who sees run {run} will read it."), 200));
-    let blocks = vec![SlackInputBlock::new(label.into(), input.into()).with_block_id(REASON.into()).into()];
+    let label = SlackBlockPlainText::new(plain(
+        &format!("Why not? Everybody who sees run {run} will read it."),
+        200,
+    ));
+    let blocks = vec![
+        SlackInputBlock::new(label.into(), input.into())
+            .with_block_id(REASON.into())
+            .into(),
+    ];
     SlackView::Modal(
         SlackModalView::new(SlackBlockPlainText::from("Deny this run").into(), blocks)
             .with_callback_id(DENY_VIEW.into())
@@ -166,6 +179,8 @@ fn still_open(open: &[String]) -> String {
 
 /// Kept of [`BLOCK_TEXT_MAX`] for buttons, their dialogs and the foot.
 const RESERVE: usize = 1_500;
+/// Blocks before buttons and foot; Slack takes 50.
+const BLOCKS_MAX: usize = 45;
 /// A section's text.
 const SECTION_MAX: usize = 3_000;
 /// A field's text; the limit is 2,000, but a field is a glance.
@@ -179,24 +194,29 @@ struct Sheet {
 
 impl Sheet {
     fn new() -> Self {
-        Self { blocks: vec![], left: BLOCK_TEXT_MAX - RESERVE }
+        Self {
+            blocks: vec![],
+            left: BLOCK_TEXT_MAX - RESERVE,
+        }
     }
 
     /// Bold, plain, at most one line.
     fn head(mut self, title: &str) -> Self {
         let title = plain(title, 150);
         self.left = self.left.saturating_sub(width(&title));
-        self.blocks.push(SlackHeaderBlock::new(SlackBlockPlainText::new(title).into()).into());
+        self.blocks
+            .push(SlackHeaderBlock::new(SlackBlockPlainText::new(title).into()).into());
         self
     }
 
     /// A paragraph; left out when the room is used up.
     fn text(mut self, text: String) -> Self {
         let room = SECTION_MAX.min(self.left);
-        if room >= 2 && !text.is_empty() {
+        if room >= 2 && !text.is_empty() && self.blocks.len() < BLOCKS_MAX {
             let text = fit(&text, room, width);
             self.left -= width(&text);
-            self.blocks.push(SlackSectionBlock::new().with_text(mrkdwn(text)).into());
+            self.blocks
+                .push(SlackSectionBlock::new().with_text(mrkdwn(text)).into());
         }
         self
     }
@@ -223,7 +243,8 @@ impl Sheet {
             }
         }
         if !fields.is_empty() {
-            self.blocks.push(SlackSectionBlock::new().with_fields(fields).into());
+            self.blocks
+                .push(SlackSectionBlock::new().with_fields(fields).into());
         }
         self
     }
@@ -253,7 +274,10 @@ impl Sheet {
     }
 
     fn done(self, fallback: String) -> Message {
-        Message { text: fit(&fallback, FALLBACK_BYTES_MAX, str::len), blocks: self.blocks }
+        Message {
+            text: fit(&fallback, FALLBACK_BYTES_MAX, str::len),
+            blocks: self.blocks,
+        }
     }
 }
 
@@ -271,7 +295,8 @@ fn button(action: &str, label: &str, spoken: &str, value: String) -> SlackBlockB
 
 /// Stops everything. Without a dialog: stopping is the safe direction.
 fn halt_button() -> SlackBlockButtonElement {
-    button(HALT, "Halt everything", "Halt all runs", "all".to_owned()).with_style(SlackBlockButtonStyle::Danger)
+    button(HALT, "Halt everything", "Halt all runs", "all".to_owned())
+        .with_style(SlackBlockButtonStyle::Danger)
 }
 
 #[cfg(test)]

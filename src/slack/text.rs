@@ -28,7 +28,7 @@ pub fn told(text: &str, max: usize) -> String {
 /// bare backticks otherwise.
 pub fn code(text: &str, max: usize) -> String {
     let mut out = Cut::new(max.saturating_sub(2));
-    for c in clean(text).chars() {
+    for c in clean(near(text, max)).chars() {
         let c = if c == '`' { '\'' } else { c };
         if !out.push(&escaped(c)) {
             break;
@@ -46,7 +46,7 @@ pub fn code(text: &str, max: usize) -> String {
 /// reads entities there too.
 pub fn plain(text: &str, max: usize) -> String {
     let mut out = Cut::new(max);
-    for c in clean(text).chars() {
+    for c in clean(near(text, max)).chars() {
         if !out.push(&escaped(c)) {
             break;
         }
@@ -124,7 +124,7 @@ enum Mentions {
 }
 
 fn shown(text: &str, max: usize, mentions: Mentions) -> String {
-    let text = clean(text);
+    let text = clean(near(text, max));
     let mut out = Cut::new(max);
     let mut rest = text.as_str();
     while let Some(c) = rest.chars().next() {
@@ -178,6 +178,11 @@ fn escaped(c: char) -> String {
         '>' => "&gt;".to_owned(),
         other => other.to_string(),
     }
+}
+
+/// The part of a text that may matter when at most `max` of it is shown: megabytes are not worth cleaning.
+fn near(text: &str, max: usize) -> &str {
+    &text[..text.floor_char_boundary(max * 8 + 64)]
 }
 
 /// Without control characters, invisible ones and those that turn the direction of writing: a text must

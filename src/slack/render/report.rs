@@ -9,7 +9,11 @@ use chrono::{DateTime, Utc};
 
 /// The verdict for whoever asked, by name.
 pub fn verdict(report: &Report) -> Message {
-    let asked = report.plan.requested_by.as_ref().map_or_else(String::new, |p| format!("{} ", person(p)));
+    let asked = report
+        .plan
+        .requested_by
+        .as_ref()
+        .map_or_else(String::new, |p| format!("{} ", person(p)));
     render(report, &asked)
 }
 
@@ -21,7 +25,10 @@ pub fn report(report: &Report) -> Message {
 fn render(report: &Report, asked: &str) -> Message {
     let (sentence, lines) = match &report.verdict {
         Some(verdict) => (told(&verdict.sentence, 1_500), run::lines(verdict)),
-        None => ("The run is open; there is no verdict yet.".to_owned(), String::new()),
+        None => (
+            "The run is open; there is no verdict yet.".to_owned(),
+            String::new(),
+        ),
     };
     let recoveries = report.recoveries.iter().map(recovery);
     let harm = report.harm.iter().map(|h| {
@@ -34,11 +41,19 @@ fn render(report: &Report, asked: &str) -> Message {
             h.blind
         )
     });
-    let limits = report.verdict.iter().flat_map(|v| &v.limits).map(|l| format!("• {}", prose(l, 300)));
+    let limits = report
+        .verdict
+        .iter()
+        .flat_map(|v| &v.limits)
+        .map(|l| format!("• {}", prose(l, 300)));
     let mut facts = vec![("Kills after the breach", report.kills_after_breach.to_string())];
     if let Some(abort) = &report.abort {
         facts.extend(run::cause(&abort.cause, &report.plan.hypothesis));
-        facts.extend(abort.breach_to_fence_us.map(|us| ("Breach to fence", run::micros(us))));
+        facts.extend(
+            abort
+                .breach_to_fence_us
+                .map(|us| ("Breach to fence", run::micros(us))),
+        );
     }
     let charged = report.intents.iter().filter(|i| i.is_charged()).map(run::intent);
     Sheet::new()
@@ -54,16 +69,25 @@ fn render(report: &Report, asked: &str) -> Message {
             code(report.run.as_str(), 40),
             code(report.digest.short(), 16),
             time(report.began),
-            report.ended.map_or_else(String::new, |at| format!(" · ended {}", time(at))),
+            report
+                .ended
+                .map_or_else(String::new, |at| format!(" · ended {}", time(at))),
             prose(report.run.as_str(), 40),
         ))
-        .done(format!("{sentence} Run {}, {}.", code(report.run.as_str(), 40), told(&run::what(&report.plan), 300)))
+        .done(format!(
+            "{sentence} Run {}, {}.",
+            code(report.run.as_str(), 40),
+            told(&run::what(&report.plan), 300)
+        ))
 }
 
 /// Every stage from the moment of the kill; what was not seen is said so.
 fn recovery(kill: &KillRecovery) -> String {
     let after = |name: &str, at: Option<DateTime<Utc>>| match at {
-        Some(at) => format!("{name} after {:.1} s", (at - kill.killed).num_milliseconds() as f64 / 1_000.0),
+        Some(at) => format!(
+            "{name} after {:.1} s",
+            (at - kill.killed).num_milliseconds() as f64 / 1_000.0
+        ),
         None => format!("{name}: not seen"),
     };
     format!(

@@ -1,1 +1,5 @@
 //! Adapter: Slack.
+mod limits;
+mod parse;
+mod render;
+mod text;

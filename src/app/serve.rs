@@ -154,7 +154,7 @@ pub async fn start(settings: Settings) -> Result<Running, Trouble> {
             format!("{}; nothing was started", problems.join("\n")),
         )
     })?;
-    let slack = super::slack::connect(&settings, &clock).await?;
+    let slack = Arc::new(super::slack::connect(&settings, &clock)?);
     let notifier: Arc<dyn Notifier> = slack.notifier();
 
     let mut folder = Folder::new(&settings.policy_dir);
@@ -189,6 +189,8 @@ pub async fn start(settings: Settings) -> Result<Running, Trouble> {
         routes(&settings, &operator, &clock, &own_token, &slack)?,
     );
     tasks.spawn(async move { served.run().await });
+    let asking = slack.clone();
+    tasks.spawn(async move { asking.keep_checking().await });
     tasks.spawn(read_folder(folder, sender, settings.clone()));
     for client in clients.into_values() {
         let events = events.clone();
@@ -245,7 +247,7 @@ pub(super) fn config(settings: &Settings, seed: String) -> Config {
     }
 }
 
-fn secret(place: &SecretPlace) -> Result<String, String> {
+pub(super) fn secret(place: &SecretPlace) -> Result<String, String> {
     place
         .get()
         .map(|s| s.expose().to_owned())
@@ -373,7 +375,7 @@ fn routes(
     operator: &Arc<Operator>,
     clock: &Arc<dyn Clock>,
     own_token: &str,
-    slack: &super::slack::Slack,
+    slack: &Arc<super::slack::Slack>,
 ) -> Result<axum::Router, Trouble> {
     let bad = |why: String| Trouble::new(Exit::BadInput, format!("{why}; nothing was started"));
     let mut tokens = vec![Token::of_secret("local", Role::Admin, own_token).map_err(bad)?];
@@ -382,10 +384,11 @@ fn routes(
         tokens.push(Token::new(token.name.as_str(), token.role, &sha256).map_err(bad)?);
     }
     let (ready, turned) = (operator.clone(), operator.clone());
+    let chat = slack.clone();
     let door = Door {
         inbox: operator.clone() as Arc<dyn Inbox>,
         tokens,
-        ready: Arc::new(move || readiness(&ready)),
+        ready: Arc::new(move || readiness(&ready, &chat)),
         turned: Arc::new(move || Some(turned.since_last_turn())),
         metrics: telemetry::metrics_handle().map_err(|why| Trouble::new(Exit::Ours, why))?,
         clock: clock.clone(),
@@ -404,7 +407,7 @@ fn routes(
     Ok(web::router(door).merge(slack.routes(operator.clone(), clock.clone())))
 }
 
-fn readiness(operator: &Operator) -> Readiness {
+fn readiness(operator: &Operator, slack: &super::slack::Slack) -> Readiness {
     let mut checks = vec![Check {
         what: "journal".into(),
         ok: operator.journal_works(),
@@ -423,6 +426,13 @@ fn readiness(operator: &Operator) -> Readiness {
                 .first()
                 .cloned()
                 .unwrap_or_else(|| "was seen whole".into()),
+        });
+    }
+    if let Some(state) = slack.state() {
+        checks.push(Check {
+            what: "slack".into(),
+            ok: state.is_ok(),
+            why: state.err().unwrap_or_else(|| "took our last call".into()),
         });
     }
     Readiness { checks }

@@ -135,6 +135,8 @@ pub struct Operator {
     unwritten_aborts: Mutex<BTreeMap<RunId, AbortCause>>,
     /// Attention notices of this process: what, and what to do.
     attention: Mutex<BTreeMap<String, (String, String)>>,
+    /// How many notices could not be shown in the last round.
+    waiting: std::sync::atomic::AtomicUsize,
     /// A person asked, or something of ours went on: look at once.
     wake: Notify,
     /// Marathon said that something happened: look soon, however often it says so.
@@ -225,6 +227,7 @@ impl Operator {
             unwritten: Mutex::default(),
             unwritten_aborts: Mutex::default(),
             attention: Mutex::default(),
+            waiting: std::sync::atomic::AtomicUsize::new(0),
             wake: Notify::new(),
             events,
             journal_works: AtomicBool::new(true),

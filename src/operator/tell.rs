@@ -13,6 +13,7 @@ use crate::model::run::{Phase, Run};
 use crate::ports::notifier::NotifyError;
 use std::collections::BTreeMap;
 use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// How often the card of a watched run shows its gauge.
@@ -28,9 +29,9 @@ impl Operator {
         let mut ticked: BTreeMap<RunId, Duration> = BTreeMap::new();
         loop {
             let mut notices = self.wanted(&mut ticked).await;
-            metrics::gauge!("heartbreak_outbox_waiting").set(notices.len() as f64);
             notices.sort_by_key(|(n, _)| n.priority);
             let mut rest = TICK;
+            let mut waiting: usize = 0;
             for (notice, shown) in notices {
                 let now = self.ports.clock.elapsed();
                 if let Some(wait) = not_before
@@ -39,6 +40,7 @@ impl Operator {
                     .filter(|w| !w.is_zero())
                 {
                     rest = rest.min(wait);
+                    waiting += 1;
                     continue;
                 }
                 match self.ports.notifier.show(&notice, shown.as_ref()).await {
@@ -71,6 +73,10 @@ impl Operator {
                             self.told(&notice, nowhere).await;
                         }
                     }
+                    // A tick is worth nothing later: the next one is newer, and a stop must not wait behind it.
+                    Err(NotifyError::Later { why, .. }) if notice.priority == Priority::Last => {
+                        tracing::debug!(key = %notice.key, %why, "a tick of progress was left out");
+                    }
                     Err(NotifyError::Later { why, after }) => {
                         let count = failures.entry(notice.key.clone()).or_default();
                         *count += 1;
@@ -79,9 +85,12 @@ impl Operator {
                         tracing::warn!(key = %notice.key, %why, wait_s = wait.as_secs(), "not shown yet; it is kept");
                         not_before.insert(notice.key.clone(), self.ports.clock.elapsed() + wait);
                         rest = rest.min(wait);
+                        waiting += 1;
                     }
                 }
             }
+            metrics::gauge!("heartbreak_outbox_waiting").set(waiting as f64);
+            self.waiting.store(waiting, Ordering::Relaxed);
             tokio::select! {
                 biased;
                 () = self.tell.notified() => {}

@@ -137,7 +137,7 @@ impl Operator {
             policies,
             open_runs: runs.iter().map(|r| self.run_view(r)).collect(),
             charged,
-            outbox_waiting: 0,
+            outbox_waiting: self.waiting.load(std::sync::atomic::Ordering::Relaxed),
         }
     }
 

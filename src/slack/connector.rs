@@ -62,7 +62,10 @@ impl Connector {
             .user_agent(concat!("heartbreak/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|error| format!("the HTTP client for Slack could not be made: {error}"))?;
-        Ok(Self { http, base: base.as_str().trim_end_matches('/').to_owned() })
+        Ok(Self {
+            http,
+            base: base.as_str().trim_end_matches('/').to_owned(),
+        })
     }
 
     /// Posts to a `response_url`, which is a secret itself and carries no token. Its answer is `ok`, JSON or
@@ -83,14 +86,21 @@ impl Connector {
         }
     }
 
-    async fn send<R: DeserializeOwned>(&self, request: RequestBuilder, token: Option<&SlackApiToken>) -> ClientResult<R> {
+    async fn send<R: DeserializeOwned>(
+        &self,
+        request: RequestBuilder,
+        token: Option<&SlackApiToken>,
+    ) -> ClientResult<R> {
         let request = match token {
             Some(token) => request.bearer_auth(&token.token_value.0),
             None => request,
         };
         let answer = request.send().await.map_err(transport)?;
         let (status, retry_after) = (answer.status(), retry_after(&answer));
-        let kind = answer.headers().get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok());
+        let kind = answer
+            .headers()
+            .get(header::CONTENT_TYPE)
+            .and_then(|v| v.to_str().ok());
         let json = kind.is_some_and(|k| k.to_ascii_lowercase().starts_with("application/json"));
         let body = read(answer).await?;
         if status == StatusCode::TOO_MANY_REQUESTS {
@@ -101,7 +111,12 @@ impl Connector {
         }
         let value: serde_json::Value = serde_json::from_slice(&body).map_err(undecoded)?;
         if value["ok"] != true {
-            let code = value["error"].as_str().unwrap_or("unknown").chars().take(100).collect();
+            let code = value["error"]
+                .as_str()
+                .unwrap_or("unknown")
+                .chars()
+                .take(100)
+                .collect();
             let error = SlackClientApiError::new(code).with_http_response_body(value.to_string());
             return Err(SlackClientError::ApiError(error));
         }
@@ -127,7 +142,14 @@ fn place(url: &Url) -> String {
 }
 
 fn retry_after(answer: &Response) -> Option<Duration> {
-    let seconds = answer.headers().get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+    let seconds = answer
+        .headers()
+        .get(header::RETRY_AFTER)?
+        .to_str()
+        .ok()?
+        .trim()
+        .parse()
+        .ok()?;
     Some(Duration::from_secs(seconds))
 }
 
@@ -146,7 +168,11 @@ async fn read(answer: Response) -> ClientResult<BytesMut> {
 
 /// The address may be a `response_url`: a secret.
 fn transport(error: reqwest::Error) -> SlackClientError {
-    let why = if error.is_timeout() { "Slack did not answer in time" } else { "Slack can't be reached" };
+    let why = if error.is_timeout() {
+        "Slack did not answer in time"
+    } else {
+        "Slack can't be reached"
+    };
     let mut text = why.to_owned();
     let error = error.without_url();
     let mut cause: Option<&dyn std::error::Error> = std::error::Error::source(&error);
@@ -176,11 +202,18 @@ fn undecoded(error: serde_json::Error) -> SlackClientError {
 
 /// For the parts of slack-morphism that we never use; saying so beats pretending.
 fn unused<'a, R: Send + 'a>(what: &str) -> BoxFuture<'a, ClientResult<R>> {
-    std::future::ready(Err(system(format!("{what} is not used by this program, nothing was sent")))).boxed()
+    std::future::ready(Err(system(format!(
+        "{what} is not used by this program, nothing was sent"
+    ))))
+    .boxed()
 }
 
 impl SlackClientHttpConnector for Connector {
-    fn http_get_uri<'a, RS>(&'a self, full_uri: Url, context: SlackClientApiCallContext<'a>) -> BoxFuture<'a, ClientResult<RS>>
+    fn http_get_uri<'a, RS>(
+        &'a self,
+        full_uri: Url,
+        context: SlackClientApiCallContext<'a>,
+    ) -> BoxFuture<'a, ClientResult<RS>>
     where
         RS: for<'de> serde::de::Deserialize<'de> + Send + 'a,
     {
@@ -213,7 +246,11 @@ impl SlackClientHttpConnector for Connector {
             Ok(body) => body,
             Err(error) => return std::future::ready(Err(undecoded(error))).boxed(),
         };
-        let request = self.http.post(full_uri).header(header::CONTENT_TYPE, "application/json; charset=utf-8").body(body);
+        let request = self
+            .http
+            .post(full_uri)
+            .header(header::CONTENT_TYPE, "application/json; charset=utf-8")
+            .body(body);
         self.send(request, context.token).boxed()
     }
 

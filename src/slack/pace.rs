@@ -9,7 +9,7 @@ use crate::model::notice::Priority;
 use crate::ports::clock::Clock;
 use governor::clock::Clock as GovernorClock;
 use governor::middleware::NoOpMiddleware;
-use governor::state::keyed::DefaultKeyedStateStore;
+use governor::state::keyed::HashMapStateStore;
 use governor::{NotUntil, Quota, RateLimiter};
 use std::collections::HashMap;
 use std::num::NonZeroU32;
@@ -38,7 +38,7 @@ impl GovernorClock for Steady {
     }
 }
 
-type Limiter = RateLimiter<String, DefaultKeyedStateStore<String>, Steady, NoOpMiddleware<Duration>>;
+type Limiter = RateLimiter<String, HashMapStateStore<String>, Steady, NoOpMiddleware<Duration>>;
 
 /// Says when the next call may leave.
 pub struct Pace {
@@ -102,7 +102,10 @@ impl Pace {
     /// Not before this long.
     pub fn open(&self, method: &'static str) -> Result<(), Duration> {
         let paused = self.paused.lock().unwrap_or_else(PoisonError::into_inner);
-        match paused.get(method).map(|until| until.saturating_sub(self.clock.elapsed())) {
+        match paused
+            .get(method)
+            .map(|until| until.saturating_sub(self.clock.elapsed()))
+        {
             Some(wait) if !wait.is_zero() => Err(wait),
             _ => Ok(()),
         }
@@ -160,7 +163,10 @@ mod tests {
         let ticks = in_a_minute(&clock, || pace.update(Priority::Last).is_ok());
         assert!((24..=30).contains(&ticks), "{ticks}");
         let stops = (0..20).filter(|_| pace.update(Priority::First).is_ok()).count();
-        assert!(stops >= 4, "after a minute of ticks {stops} stops get through at once");
+        assert!(
+            stops >= 4,
+            "after a minute of ticks {stops} stops get through at once"
+        );
         let (clock, pace) = self::pace();
         let all = in_a_minute(&clock, || pace.update(Priority::First).is_ok());
         assert!((30..=40).contains(&all), "{all}");

@@ -54,11 +54,20 @@ pub fn is_signed(headers: &HeaderMap) -> bool {
 /// # Errors
 ///
 /// [`NotBelieved`]; nothing may be done then.
-pub fn verify(headers: &HeaderMap, body: &[u8], secret: &SecretString, now: DateTime<Utc>) -> Result<String, NotBelieved> {
+pub fn verify(
+    headers: &HeaderMap,
+    body: &[u8],
+    secret: &SecretString,
+    now: DateTime<Utc>,
+) -> Result<String, NotBelieved> {
     let signature = only(headers, SIGNATURE)?;
     let timestamp = only(headers, TIMESTAMP)?;
     let digits = (1..=12).contains(&timestamp.len()) && timestamp.bytes().all(|b| b.is_ascii_digit());
-    let at: i64 = timestamp.parse().ok().filter(|_| digits).ok_or(NotBelieved::Timestamp)?;
+    let at: i64 = timestamp
+        .parse()
+        .ok()
+        .filter(|_| digits)
+        .ok_or(NotBelieved::Timestamp)?;
     let expected = sign(secret, timestamp, body);
     if !bool::from(expected.as_bytes().ct_eq(signature.as_bytes())) {
         return Err(NotBelieved::Signature);
@@ -131,7 +140,10 @@ mod tests {
 
     #[test]
     fn slacks_published_example_holds() {
-        assert_eq!(sign(&SecretString::from(SECRET), "1531420618", BODY.as_bytes()), SIGNED);
+        assert_eq!(
+            sign(&SecretString::from(SECRET), "1531420618", BODY.as_bytes()),
+            SIGNED
+        );
         let headers = [(SIGNATURE, SIGNED), (TIMESTAMP, "1531420618")];
         assert_eq!(check(&headers, BODY.as_bytes(), AT), Ok(SIGNED.to_owned()));
     }
@@ -147,9 +159,20 @@ mod tests {
 
     #[test]
     fn five_minutes_count_both_ways() {
-        for (offset, good) in [(-301, false), (-300, true), (0, true), (300, true), (301, false), (i64::from(i32::MAX), false)] {
+        for (offset, good) in [
+            (-301, false),
+            (-300, true),
+            (0, true),
+            (300, true),
+            (301, false),
+            (i64::from(i32::MAX), false),
+        ] {
             let headers = [(SIGNATURE, SIGNED), (TIMESTAMP, "1531420618")];
-            assert_eq!(check(&headers, BODY.as_bytes(), AT + offset).is_ok(), good, "{offset}");
+            assert_eq!(
+                check(&headers, BODY.as_bytes(), AT + offset).is_ok(),
+                good,
+                "{offset}"
+            );
         }
     }
 
@@ -159,7 +182,11 @@ mod tests {
         for at in 0..BODY.len() {
             let mut body = BODY.as_bytes().to_vec();
             body[at] ^= 1;
-            assert_eq!(check(&headers, &body, AT), Err(NotBelieved::Signature), "byte {at}");
+            assert_eq!(
+                check(&headers, &body, AT),
+                Err(NotBelieved::Signature),
+                "byte {at}"
+            );
         }
         let other = [(SIGNATURE, SIGNED), (TIMESTAMP, "1531420619")];
         assert_eq!(check(&other, BODY.as_bytes(), AT), Err(NotBelieved::Signature));
@@ -183,7 +210,10 @@ mod tests {
         for n in 0..=MEMORY_MAX {
             assert!(memory.is_new(n.to_string(), Duration::ZERO));
         }
-        assert!(!memory.is_new(MEMORY_MAX.to_string(), Duration::ZERO), "the newest is known");
+        assert!(
+            !memory.is_new(MEMORY_MAX.to_string(), Duration::ZERO),
+            "the newest is known"
+        );
         let seen = memory.seen.lock().expect("no panic");
         assert!(seen.keys.len() <= MEMORY_MAX && seen.order.len() == seen.keys.len());
     }

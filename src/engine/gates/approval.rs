@@ -31,8 +31,12 @@ pub fn judge(q: &Question<'_>) -> Answer {
     {
         return Answer::Refuse(format!("the request expired at {}", expires.format("%F %T UTC")));
     }
-    let members = match q.facts.members {
-        Ok(members) => members,
+    let nobody = BTreeSet::new();
+    // Membership was asked when the run started, and the approvals were consumed then: an outage of the
+    // chat afterwards must not hold a run half done.
+    let (members, consumed) = match q.facts.members {
+        Ok(members) => (members, false),
+        Err(_) if run.started.is_some() => (&nobody, true),
         Err(why) if rule.groups.is_empty() => return Answer::Unknown(why.clone()),
         Err(why) => return Answer::Unknown(format!("the approver groups can't be read: {why}")),
     };
@@ -41,7 +45,7 @@ pub fn judge(q: &Question<'_>) -> Answer {
         .approvals
         .iter()
         .filter(|a| a.digest == digest)
-        .filter(|a| rule.users.contains(&a.by.id) || members.contains(&a.by.id))
+        .filter(|a| consumed || rule.users.contains(&a.by.id) || members.contains(&a.by.id))
         .filter(|a| q.plan.requested_by.as_ref().is_none_or(|r| r.id != a.by.id))
         .filter(|a| run.approval_expires.is_none_or(|expires| a.at < expires))
         .map(|a| &a.by.id)

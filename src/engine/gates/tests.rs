@@ -981,6 +981,11 @@ fn an_approval_is_for_one_digest_until_its_end_by_somebody_still_allowed() {
         1,
         "unknown: the approver groups can't be read: Slack is down",
     );
+    // A run that has started was approved by people who were asked for then.
+    removed.moved(-30, Phase::Baseline);
+    says(&removed, gate, 1, "pass: 1 of 1 approvals");
+    removed.members = Ok(["gil".into()].into());
+    says(&removed, gate, 1, "refuse: 0 of 1 approvals");
 }
 
 #[test]

@@ -1,4 +1,5 @@
 //! Behaviour that a person can see, and the shape of the source tree: one binary, linked once.
 
 mod demo;
+mod slack_door;
 mod tidy;

@@ -20,7 +20,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 use tokio::sync::watch;
 
-pub use person::{Answer, Person, Sent, Signing, sign};
+pub use person::{Answer, Person, Sent, Signing, raw_post, sign};
 
 /// The team everyone belongs to unless told otherwise.
 pub const TEAM: &str = "T1";

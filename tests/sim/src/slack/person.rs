@@ -318,6 +318,23 @@ impl Slack {
 }
 
 async fn post(url: &str, sent: &Sent) -> Result<(u16, String), String> {
+    let mut headers = vec![
+        ("user-agent", "Slackbot 1.0 (+https://api.slack.com/robots)"),
+        ("content-type", "application/x-www-form-urlencoded"),
+    ];
+    if let Some(signature) = &sent.signature {
+        headers.push(("x-slack-request-timestamp", &sent.timestamp));
+        headers.push(("x-slack-signature", signature));
+    }
+    raw_post(url, &headers, sent.body.clone().into_bytes()).await
+}
+
+/// Posts exactly these headers and bytes; gives back status and body.
+///
+/// # Errors
+///
+/// What kept an answer from coming.
+pub async fn raw_post(url: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Result<(u16, String), String> {
     let uri: Uri = url.parse().map_err(|_| "not an address".to_owned())?;
     let authority = uri.authority().ok_or("not an address")?.clone();
     let to = (authority.host(), authority.port_u16().unwrap_or(80));
@@ -327,18 +344,11 @@ async fn post(url: &str, sent: &Sent) -> Result<(u16, String), String> {
         .await
         .map_err(|e| told(&e))?;
     tokio::spawn(connection);
-    let mut request = Request::post(uri.path())
-        .header("host", authority.as_str())
-        .header("user-agent", "Slackbot 1.0 (+https://api.slack.com/robots)")
-        .header("content-type", "application/x-www-form-urlencoded");
-    if let Some(signature) = &sent.signature {
-        request = request
-            .header("x-slack-request-timestamp", &sent.timestamp)
-            .header("x-slack-signature", signature);
+    let mut request = Request::post(uri.path()).header("host", authority.as_str());
+    for (name, value) in headers {
+        request = request.header(*name, *value);
     }
-    let request = request
-        .body(Full::new(Bytes::from(sent.body.clone())))
-        .map_err(|e| told(&e))?;
+    let request = request.body(Full::new(Bytes::from(body))).map_err(|e| told(&e))?;
     let response = sender.send_request(request).await.map_err(|e| told(&e))?;
     let status = response.status().as_u16();
     let body = response.into_body().collect().await.map_err(|e| told(&e))?;

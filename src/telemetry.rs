@@ -189,6 +189,18 @@ pub const METRICS: &[Metric] = &[
         "Answers of Slack that said: later.",
     ),
     metric(
+        "heartbreak_slack_reachable",
+        Kind::Gauge,
+        &[],
+        "Whether Slack took our last call.",
+    ),
+    metric(
+        "heartbreak_slack_requests_total",
+        Kind::Counter,
+        &["kind", "outcome"],
+        "What came to Slack's door: command, interaction, event; taken, not-believed, repeated, not-text, not-read.",
+    ),
+    metric(
         "heartbreak_leader",
         Kind::Gauge,
         &[],

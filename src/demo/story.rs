@@ -1,5 +1,8 @@
 //! What a stranger sees, in order, told in plain words as it happens.
 
+mod chat;
+
+use self::chat::{Keyboard, framed, plain};
 use super::{breathe, task_command};
 use crate::app::{self, Running};
 use crate::cli::trouble::Trouble;
@@ -15,6 +18,7 @@ use crate::ports::clock::Clock;
 use crate::ports::inbox::Inbox;
 use crate::settings::Settings;
 use chrono::Timelike;
+use heartbreak_sim::slack::{APP, Message, SECRET, Slack, TEAM, TOKEN};
 use heartbreak_sim::{AppSpec, Balancer, Flavour, Load, Sim, SimConfig};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -22,6 +26,8 @@ use std::time::Duration;
 
 /// Requests a second that the load generator sends to each service.
 const TRAFFIC: u32 = 100;
+/// How long a message may take to appear in the pretend Slack.
+const SLACK_MAX: Duration = Duration::from_secs(20);
 /// How long one run may take before the demo gives up.
 const RUN_MAX: Duration = Duration::from_secs(90);
 
@@ -53,6 +59,7 @@ const FLAWED: Service = Service {
 /// Everything that has to stay alive while the story is told.
 struct Stage {
     sim: Sim,
+    slack: Slack,
     running: Running,
     sound: (Balancer, Load),
     flawed: (Balancer, Load),
@@ -62,19 +69,23 @@ struct Stage {
 /// Tells the whole story.
 pub async fn tell(args: DemoArgs) -> Result<Exit, Trouble> {
     say("Heartbreak, in about a minute. Nothing outside this machine is touched.\n");
+    let mut keyboard = Keyboard::listen();
     let stage = set(args).await?;
-    let held = chapter(args, &stage, &SOUND, &stage.sound, 1).await?;
-    let aborted = chapter(args, &stage, &FLAWED, &stage.flawed, 2).await?;
+    let held = chapter(args, &stage, &mut keyboard, &SOUND, &stage.sound, 1).await?;
+    let aborted = chapter(args, &stage, &mut keyboard, &FLAWED, &stage.flawed, 2).await?;
     epilogue(&stage, &held, &aborted);
     if args.stay {
         say("\nEverything stays up. Press Enter to end it.");
-        read_line().await;
+        keyboard.line().await;
     }
-    let good = outcome(&held) == Some((Outcome::Completed, HypothesisResult::Held))
+    let denied = |report: &Report| report.denied.is_some();
+    let as_told = outcome(&held) == Some((Outcome::Completed, HypothesisResult::Held))
         && outcome(&aborted).is_some_and(|(o, _)| o == Outcome::Aborted)
         && aborted.kills_after_breach == 0;
+    let good = as_told || denied(&held) || denied(&aborted);
     let Stage {
         sim,
+        slack: _,
         running,
         sound,
         flawed,
@@ -145,20 +156,27 @@ async fn set(args: DemoArgs) -> Result<Stage, Trouble> {
     let folder = state_folder()?;
     crate::telemetry::init_file(&folder.join("operator.log")).map_err(|e| trouble("the log", &e))?;
     let urls: Vec<String> = with_load.iter().map(|(_, b, _)| b.url()).collect();
-    write_files(&folder, &sim.url(), &urls)?;
+    let slack = Slack::start().await;
+    write_files(&folder, &sim.url(), &slack.base(), &urls)?;
     let settings = Settings::load(&folder.join("heartbreak.yaml"))
         .map_err(|problems| Trouble::new(Exit::Ours, problems.to_string()))?;
     let running = app::start(settings).await?;
+    slack.set_bot(&running.url);
     say(&format!(
-        "  the operator    {} (the real one; its journal and log are in {})\n",
+        "  the operator    {} (the real one; its journal and log are in {})",
         running.url,
         folder.display()
+    ));
+    say(&format!(
+        "  a pretend Slack {} (open it in a browser to see every message; its buttons work)\n",
+        slack.base()
     ));
     breathe(args).await;
     let mut pairs = with_load.into_iter().map(|(_, balancer, load)| (balancer, load));
     match (pairs.next(), pairs.next()) {
         (Some(sound), Some(flawed)) => Ok(Stage {
             sim,
+            slack,
             running,
             sound,
             flawed,
@@ -198,6 +216,7 @@ async fn wait_for_tasks(fronts: &[(&Service, Balancer)]) -> Result<(), Trouble> 
 async fn chapter(
     args: DemoArgs,
     stage: &Stage,
+    keyboard: &mut Keyboard,
     service: &Service,
     front: &(Balancer, Load),
     number: u32,
@@ -214,32 +233,29 @@ async fn chapter(
     }
     breathe(args).await;
 
-    ask(
-        stage,
-        "bo",
-        Command::Run {
-            policy: policy.clone(),
-        },
-    )
-    .await?;
+    let text = format!("run {policy}");
+    say(&format!("\nIn Slack, @ben types: /heartbreak {text}"));
+    let bot = &stage.running.url;
+    let answer = stage
+        .slack
+        .person("U0BEN0002")
+        .command(bot, "/heartbreak", &text)
+        .await;
+    let said: serde_json::Value = serde_json::from_str(&answer.body).unwrap_or_default();
+    say(&format!(
+        "  only he reads: {}",
+        plain(said["text"].as_str().unwrap_or(&answer.body))
+    ));
     let run = wait_for_run(stage, &policy).await?;
     say(&format!(
-        "\n@bo asks for a run. The plan {} of run {}:",
+        "\nThe plan {} of run {} is made.",
         run.digest.short(),
         run.id
     ));
-    for step in &run.plan.steps {
-        for target in &step.targets {
-            say(&format!(
-                "    step {}: kill {} on {}",
-                step.number, target.task, target.host
-            ));
-        }
-    }
     let gates = run.judged.as_ref().map(|j| j.answers.clone()).unwrap_or_default();
     let passed = gates.iter().filter(|a| a.answer.passes()).count();
     say(&format!(
-        "  Why it is safe: {passed} of {} gates say yes now, the others are asked before each kill:",
+        "Why it is safe: {passed} of {} gates say yes now, the others are asked before each kill:",
         gates.len()
     ));
     for gate in &gates {
@@ -250,37 +266,98 @@ async fn chapter(
             gate.answer.why()
         ));
     }
-    approve(args, stage, &run).await?;
+    decide(args, stage, keyboard, &run).await?;
     let report = follow(stage, service, &run.id, front).await?;
     tell_verdict(&report, front);
+    if let Some(reply) = stage
+        .slack
+        .wait_for(
+            |m| m.thread_ts.is_some() && m.text.contains(service.app),
+            SLACK_MAX,
+        )
+        .await
+    {
+        say(&format!("  In Slack, below the card: {}\n", plain(&reply.text)));
+    }
     Ok(report)
 }
 
-async fn approve(args: DemoArgs, stage: &Stage, run: &Run) -> Result<(), Trouble> {
+/// Shows the request in Slack and waits until somebody has decided: with Enter here, or in the browser.
+async fn decide(args: DemoArgs, stage: &Stage, keyboard: &mut Keyboard, run: &Run) -> Result<(), Trouble> {
+    let asks = |m: &Message| m.button("approve").is_some_and(|b| is_about(&b, run));
+    let Some(card) = stage.slack.wait_for(asks, SLACK_MAX).await else {
+        return Err(Trouble::new(
+            Exit::Ours,
+            "the request for approval did not appear in the pretend Slack",
+        ));
+    };
+    say("");
+    for line in framed(&card) {
+        say(&line);
+    }
     if args.yes {
-        say("\n@ana approves by herself (--yes).");
+        say("@ana presses Approve (--yes).");
+        press(stage, &card).await?;
     } else {
         say(&format!(
-            "\n@ana, do you approve killing {} tasks of {}? Press Enter for yes, Ctrl-C for no.",
-            run.plan.kills(),
-            run.plan.app
+            "You are @ana. Press Enter to press Approve, or decide at {}; Ctrl-C ends the demo.",
+            stage.slack.base()
         ));
-        read_line().await;
+        tokio::select! {
+            line = keyboard.line() => match line {
+                Some(_) => press(stage, &card).await?,
+                None => return Err(Trouble::new(
+                    Exit::Usage,
+                    "there is no terminal to press Enter on; `heartbreak demo --yes` approves by itself. Nothing was killed",
+                )),
+            },
+            () = decided(stage, run) => say("Decided in the browser."),
+        }
     }
-    ask(
-        stage,
-        "ana",
-        Command::Approve {
-            run: run.id.clone(),
-            digest: run.digest.clone(),
-        },
-    )
-    .await?;
-    say(&format!(
-        "Approved by @ana, for plan {} and no other.",
-        run.digest.short()
-    ));
+    let heard = stage
+        .slack
+        .wait_for_ephemeral("U0ANA0001", |text| text.contains(run.id.as_str()), SLACK_MAX)
+        .await;
+    if let Some(heard) = heard {
+        say(&format!("  only she reads: {}", plain(&heard)));
+    }
     Ok(())
+}
+
+fn is_about(button: &serde_json::Value, run: &Run) -> bool {
+    button["value"]
+        .as_str()
+        .is_some_and(|value| value.starts_with(run.id.as_str()))
+}
+
+async fn press(stage: &Stage, card: &Message) -> Result<(), Trouble> {
+    let ana = stage.slack.person("U0ANA0001");
+    let answer = ana
+        .click(&stage.running.url, &card.ts, "approve")
+        .await
+        .map_err(|why| Trouble::new(Exit::Ours, format!("the button can't be pressed: {why}")))?;
+    match answer.status {
+        200 => Ok(()),
+        status => Err(Trouble::new(
+            Exit::Ours,
+            format!("the operator answered the click with {status}"),
+        )),
+    }
+}
+
+/// Waits until the run no longer waits for people.
+async fn decided(stage: &Stage, run: &Run) {
+    loop {
+        let open = stage.running.operator.read_ledger(|l| {
+            l.runs
+                .get(&run.id)
+                .is_some_and(|r| r.phase == Phase::AwaitingApproval && r.approvals.is_empty())
+        });
+        if !open.await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }
 
 /// Says what happens while it happens.
@@ -518,18 +595,41 @@ fn state_folder() -> Result<PathBuf, Trouble> {
     Ok(folder)
 }
 
+/// Writes a secret so that nobody else can read it.
+fn secret_file(path: &Path, secret: &str) -> Result<(), Trouble> {
+    use std::io::Write;
+    use std::os::unix::fs::OpenOptionsExt;
+    let file = std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path);
+    file.and_then(|mut file| file.write_all(secret.as_bytes()))
+        .map_err(|error| {
+            Trouble::new(
+                Exit::State,
+                format!("{} can't be written: {error}", path.display()),
+            )
+        })
+}
+
 /// Writes the settings and the two policies, as a person would.
-fn write_files(folder: &Path, marathon: &str, fronts: &[String]) -> Result<(), Trouble> {
+fn write_files(folder: &Path, marathon: &str, slack: &str, fronts: &[String]) -> Result<(), Trouble> {
     let write = |name: &str, text: String| {
         std::fs::write(folder.join(name), text)
             .map_err(|error| Trouble::new(Exit::State, format!("{name} can't be written: {error}")))
     };
+    secret_file(&folder.join("slack-bot-token"), TOKEN)?;
+    secret_file(&folder.join("slack-signing-secret"), SECRET)?;
     write(
         "heartbreak.yaml",
         format!(
             "apiVersion: heartbreak/v1\nkind: Settings\narmed: true\nstateDir: state\npolicyDir: policies\n\
              listen: 127.0.0.1:0\nclusters:\n  - name: demo\n    marathon: {{ urls: [\"{marathon}\"] }}\n\
-             probes: {{ allowHosts: [\"127.0.0.0/8\"] }}\n"
+             probes: {{ allowHosts: [\"127.0.0.0/8\"] }}\n\
+             slack:\n  teamId: {TEAM}\n  appId: {APP}\n  botTokenFile: slack-bot-token\n  \
+             signingSecretFile: slack-signing-secret\n  channel: C0CHAOS01\n  operatorsChannel: C0OPERATE\n  admins: [U0CHO0003]\n  \
+             apiUrl: {slack}/api\n"
         ),
     )?;
     // A window needs a zone in which it is day now, wherever and whenever the demo runs.
@@ -565,7 +665,7 @@ spec:
         role: abort
         source: {{ http: {{ url: \"{url}\", requests: 10 }} }}
         share: {{ max: 5%, hard: 60% }}
-  approval: {{ mode: required, approvers: {{ tokens: [ana] }}, quorum: 1, expires: 10m }}
+  approval: {{ mode: required, approvers: {{ users: [U0ANA0001] }}, quorum: 1, expires: 10m }}
 ",
             service.policy, service.app, service.kills
         );
@@ -577,12 +677,4 @@ spec:
 /// The demo tells its story on the terminal.
 fn say(line: &str) {
     println!("{line}");
-}
-
-async fn read_line() {
-    let _ = tokio::task::spawn_blocking(|| {
-        let mut line = String::new();
-        std::io::stdin().read_line(&mut line)
-    })
-    .await;
 }

@@ -88,6 +88,27 @@ impl GateName {
             Self::Approval => "approval",
         }
     }
+
+    /// Gates that can only be answered later in a run: they don't stand in the way of asking for an
+    /// approval or of measuring a baseline, and they are asked again before every kill.
+    pub fn is_answered_later(self) -> bool {
+        match self {
+            Self::SteadyState | Self::ProbeFreshness | Self::Approval => true,
+            Self::Halt
+            | Self::Armed
+            | Self::Leadership
+            | Self::Clock
+            | Self::Freshness
+            | Self::Policy
+            | Self::Window
+            | Self::Target
+            | Self::Budget
+            | Self::BlastRadius
+            | Self::Deployment
+            | Self::Overlap
+            | Self::Outage => false,
+        }
+    }
 }
 
 impl fmt::Display for GateName {

@@ -549,10 +549,10 @@ fn lead(subject: &str, policies: &[WhyPolicy], app: bool) -> String {
     let blockers: Vec<_> = first.answers.iter().filter(|a| !a.answer.passes()).collect();
     match blockers
         .iter()
-        .find(|a| !gates::answered_later(a.gate))
+        .find(|a| !a.gate.is_answered_later())
         .or_else(|| blockers.first())
     {
-        Some(blocker) if gates::answered_later(blocker.gate) => {
+        Some(blocker) if blocker.gate.is_answered_later() => {
             format!(
                 "Nothing stands in the way now; still to come: {}: {}.",
                 blocker.gate,

@@ -232,7 +232,7 @@ impl Client {
         key: &str,
     ) -> Result<MessageRef, Trouble> {
         self.pace.post(channel).map_err(Trouble::Pace)?;
-        let metadata = SlackMessageMetadata::new("heartbreak_notice".into())
+        let metadata = SlackMessageMetadata::new("chaos_notice".into())
             .with_event_payload([("key".to_owned(), key.to_owned())].into());
         let request =
             SlackApiChatPostMessageRequest::new(channel.into(), content(message).with_metadata(metadata))

@@ -21,7 +21,12 @@ pub fn prose(text: &str, max: usize) -> String {
 /// A sentence of the operator, which names people as `<@U…>`. Those mentions work; groups, channels and
 /// `<!everyone>` do not.
 pub fn told(text: &str, max: usize) -> String {
-    shown(text, max, Mentions::Kept)
+    // Sentences name commands as they are typed in a terminal; here a slash comes first.
+    shown(
+        &text.replace("`heartbreak ", "`/heartbreak "),
+        max,
+        Mentions::Kept,
+    )
 }
 
 /// An id or another piece of machine text in a code span. An empty text becomes a dash: Slack shows two

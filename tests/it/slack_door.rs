@@ -85,8 +85,8 @@ impl World {
             client: client.clone(),
             signing_secret: SECRET.to_owned().into(),
             team_id: TEAM.into(),
-            app_id: "A1".into(),
-            admins: ["U3".into()].into(),
+            app_id: "A0PRETEND".into(),
+            admins: ["U0CHO0003".into()].into(),
             clock: clock.clone(),
         };
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
@@ -127,7 +127,7 @@ impl World {
 
     /// A card with these buttons, as (action, value).
     async fn card(&self, buttons: &[(&str, &str)]) -> String {
-        self.card_in("C1", buttons).await
+        self.card_in("C0CHAOS01", buttons).await
     }
 
     async fn card_in(&self, channel: &str, buttons: &[(&str, &str)]) -> String {
@@ -165,7 +165,7 @@ fn signed(at: i64, body: &str) -> (String, String) {
 async fn what_is_not_slacks_is_turned_away_and_nothing_is_done() {
     let world = World::start().await;
     let halt = |signing| {
-        let person = world.slack.person("U1").signing(signing);
+        let person = world.slack.person("U0ANA0001").signing(signing);
         let bot = world.bot.clone();
         async move { person.command(&bot, "/heartbreak", "halt now").await }
     };
@@ -189,7 +189,7 @@ async fn what_is_not_slacks_is_turned_away_and_nothing_is_done() {
 async fn headers_and_bodies_of_the_wrong_form_are_turned_away() {
     let world = World::start().await;
     let now = RealClock.now().timestamp();
-    let body = format!("team_id={TEAM}&api_app_id=A1&user_id=U1&text=halt");
+    let body = format!("team_id={TEAM}&api_app_id=A0PRETEND&user_id=U0ANA0001&text=halt");
     let form = ("content-type", "application/x-www-form-urlencoded");
     let (signature, at) = signed(now, &body);
     let (sig, ts) = ("x-slack-signature", "x-slack-request-timestamp");
@@ -197,7 +197,8 @@ async fn headers_and_bodies_of_the_wrong_form_are_turned_away() {
     let newer = signature.replace("v0=", "v1=");
     let (later, later_at) = signed(now + 299, &body);
     let junk = sign(SECRET, "soon", &body);
-    let table: Vec<(&str, Vec<(&str, &str)>, Vec<u8>, u16)> = vec![
+    type Row<'a> = (&'a str, Vec<(&'a str, &'a str)>, Vec<u8>, u16);
+    let table: Vec<Row<'_>> = vec![
         (
             "two signatures",
             vec![form, (sig, &signature), (sig, &signature), (ts, &at)],
@@ -257,7 +258,10 @@ async fn headers_and_bodies_of_the_wrong_form_are_turned_away() {
     for (name, headers, body, status) in table {
         let (got, text) = world.post("/slack/commands", &headers, body).await;
         assert_eq!(got, status, "{name}");
-        assert!(text.is_empty() || got == 413, "{name} tells whoever sends it {text:?}");
+        assert!(
+            text.is_empty() || got == 413,
+            "{name} tells whoever sends it {text:?}"
+        );
         assert_eq!(world.asked(), [], "{name}");
     }
     let (got, _) = world
@@ -274,19 +278,19 @@ async fn headers_and_bodies_of_the_wrong_form_are_turned_away() {
 #[tokio::test]
 async fn other_workspaces_and_apps_and_people_who_are_no_full_members_are_told_no() {
     let world = World::start().await;
-    let other_app = world.slack.person("U1").app("A2");
-    let other_team = world.slack.person("U1").team("T2");
+    let other_app = world.slack.person("U0ANA0001").app("A0FOREIGN");
+    let other_team = world.slack.person("U0ANA0001").team("T0FOREIGN");
     for person in [other_app, other_team] {
         let answer = person.command(&world.bot, "/heartbreak", "halt").await;
         assert_eq!(answer.status, 200, "a mistake of people is not an error of ours");
         assert!(answer.body.contains("another workspace"), "{}", answer.body);
     }
-    // U7 is of another team, and a forged team does not make her one of ours.
+    // She is of another team, and a forged team does not make her one of ours.
     for (user, words) in [
-        ("U4", "Guests"),
-        ("U5", "Deactivated"),
-        ("U6", "Bots"),
-        ("U7", "other workspaces"),
+        ("U0GUS0004", "Guests"),
+        ("U0DEE0005", "Deactivated"),
+        ("U0ROBOT06", "Bots"),
+        ("U0OLGA007", "other workspaces"),
     ] {
         let answer = world
             .slack
@@ -306,12 +310,15 @@ async fn other_workspaces_and_apps_and_people_who_are_no_full_members_are_told_n
 #[tokio::test]
 async fn identity_is_the_user_id_and_admins_are_named_in_the_settings() {
     let world = World::start().await;
-    assert_eq!(world.types("U1", "resume it was nothing").await.status, 200);
-    assert_eq!(world.types("U3", "resume").await.status, 200);
+    assert_eq!(
+        world.types("U0ANA0001", "resume it was nothing").await.status,
+        200
+    );
+    assert_eq!(world.types("U0CHO0003", "resume").await.status, 200);
     let asked = world.asked();
     assert_eq!(
         (asked[0].by.id.as_str(), asked[0].by.name.as_str()),
-        ("U1", "@ana")
+        ("U0ANA0001", "@ana")
     );
     assert_eq!(
         (asked[0].by.role, asked[1].by.role),
@@ -329,12 +336,12 @@ async fn identity_is_the_user_id_and_admins_are_named_in_the_settings() {
 async fn while_slack_cannot_say_who_asks_people_can_stop_and_look_but_not_start() {
     let world = World::start().await;
     world.slack.trouble_with("users.info", Trouble::Down500Html, None);
-    assert_eq!(world.types("U1", "halt fire").await.status, 200);
-    assert_eq!(world.types("U1", "was it you?").await.status, 200);
+    assert_eq!(world.types("U0ANA0001", "halt fire").await.status, 200);
+    assert_eq!(world.types("U0ANA0001", "was it you?").await.status, 200);
     assert_eq!(world.asked().len(), 2);
     assert_eq!(world.asked()[0].by.role, Role::Stop);
     for text in ["run cart", "approve r-7Q2MK4XN abababababab", "resume"] {
-        let answer = world.types("U3", text).await;
+        let answer = world.types("U0CHO0003", text).await;
         assert!(
             answer.body.contains("can't be checked") && answer.body.contains("Nothing was done"),
             "{}",
@@ -347,9 +354,9 @@ async fn while_slack_cannot_say_who_asks_people_can_stop_and_look_but_not_start(
 #[tokio::test]
 async fn what_cannot_be_understood_is_answered_with_what_to_write() {
     let world = World::start().await;
-    let answer = world.types("U1", "hlat").await;
+    let answer = world.types("U0ANA0001", "hlat").await;
     assert_eq!(answer.status, 200);
-    world.hears("U1", "Did you mean `halt`?").await;
+    world.hears("U0ANA0001", "Did you mean `halt`?").await;
     assert_eq!(world.asked(), []);
 }
 
@@ -359,15 +366,15 @@ async fn a_click_on_approve_is_a_yes_to_that_run_and_digest_and_is_answered_priv
     let ts = world.card(&[("approve", "r-7Q2MK4XN.abababababab")]).await;
     let answer = world
         .slack
-        .person("U2")
+        .person("U0BEN0002")
         .click(&world.bot, &ts, "approve")
         .await
         .expect("a button");
     assert_eq!((answer.status, answer.body.as_str()), (200, ""));
-    world.hears("U2", "It is done.").await;
+    world.hears("U0BEN0002", "It is done.").await;
     let asked = world.asked();
     assert_eq!(asked.len(), 1);
-    assert_eq!(asked[0].by.id.as_str(), "U2");
+    assert_eq!(asked[0].by.id.as_str(), "U0BEN0002");
     assert_eq!(
         asked[0].command,
         Command::Approve {
@@ -383,11 +390,11 @@ async fn a_click_on_approve_is_a_yes_to_that_run_and_digest_and_is_answered_priv
     ));
     world
         .slack
-        .person("U1")
+        .person("U0ANA0001")
         .click(&world.bot, &ts, "approve")
         .await
         .expect("a button");
-    let heard = world.hears("U1", "decided already").await;
+    let heard = world.hears("U0ANA0001", "decided already").await;
     assert!(heard.starts_with("Not now"), "{heard}");
 }
 
@@ -400,7 +407,7 @@ async fn stops_are_pressed_without_a_question() {
     for action in ["abort", "halt"] {
         world
             .slack
-            .person("U1")
+            .person("U0ANA0001")
             .click(&world.bot, &ts, action)
             .await
             .expect("a button");
@@ -424,11 +431,11 @@ async fn stops_are_pressed_without_a_question() {
 async fn a_no_asks_for_its_reason_and_whoever_gives_it_is_checked_again() {
     let world = World::start().await;
     let ts = world.card(&[("deny", "r-7Q2MK4XN.abababababab")]).await;
-    let ana = world.slack.person("U1");
+    let ana = world.slack.person("U0ANA0001");
     ana.click(&world.bot, &ts, "deny").await.expect("a button");
     let view = world
         .slack
-        .wait_for_view("U1", SOON)
+        .wait_for_view("U0ANA0001", SOON)
         .await
         .expect("the dialog opens");
     assert_eq!(world.asked(), [], "opening decides nothing");
@@ -453,7 +460,7 @@ async fn a_no_asks_for_its_reason_and_whoever_gives_it_is_checked_again() {
     *world.inbox.refuse.lock().expect("no panic inside") = None;
     let taken = ana.submit(&world.bot, &view, &[("reason", "release day")]).await;
     assert_eq!((taken.status, taken.body.as_str()), (200, ""));
-    world.hears("U1", "It is done.").await;
+    world.hears("U0ANA0001", "It is done.").await;
     let last = world.asked().pop().expect("asked");
     assert_eq!(
         last.command,
@@ -471,34 +478,34 @@ async fn a_dialog_that_slack_does_not_open_is_said_and_not_swallowed() {
     world.slack.trouble_with("views.open", Trouble::Down500Html, None);
     world
         .slack
-        .person("U1")
+        .person("U0ANA0001")
         .click(&world.bot, &ts, "deny")
         .await
         .expect("a button");
-    world.hears("U1", "The dialog can't be opened").await;
+    world.hears("U0ANA0001", "The dialog can't be opened").await;
     assert_eq!(world.asked(), []);
 }
 
 #[tokio::test]
 async fn buttons_of_another_version_do_nothing_and_say_so() {
     let world = World::start().await;
-    world.slack.add_channel("C3", "third");
+    world.slack.add_channel("C0THIRD03", "third");
     let buttons = [
-        ("C1", "explode", "x"),
-        ("C2", "abort", "everything"),
-        ("C3", "approve", "r-7Q2MK4XN.zz"),
+        ("C0CHAOS01", "explode", "x"),
+        ("C0OPERATE", "abort", "everything"),
+        ("C0THIRD03", "approve", "r-7Q2MK4XN.zz"),
     ];
     for (told, (channel, action, value)) in buttons.into_iter().enumerate() {
         let ts = world.card_in(channel, &[(action, value)]).await;
         world
             .slack
-            .person("U1")
+            .person("U0ANA0001")
             .click(&world.bot, &ts, action)
             .await
             .expect("a button");
         let one_more = |slack: &Slack| slack.ephemerals().get(told).cloned();
         let (user, text) = world.slack.wait_until(one_more, SOON).await.expect("an answer");
-        assert_eq!(user, "U1");
+        assert_eq!(user, "U0ANA0001");
         assert!(
             text.contains("This button is not known") && text.contains("Nothing was done"),
             "{text}"
@@ -512,15 +519,15 @@ async fn slack_gets_its_answer_in_time_and_the_person_gets_theirs_later() {
     let world = World::start().await;
     let ts = world.card(&[("approve", "r-7Q2MK4XN.abababababab")]).await;
     // Who asks is known before everybody gets impatient.
-    world.types("U1", "status").await;
+    world.types("U0ANA0001", "status").await;
     let held = world.inbox.gate.acquire().await.expect("the gate stays");
     world.clock.0.store(true, Ordering::Relaxed);
 
-    let typed = world.types("U1", "status").await;
+    let typed = world.types("U0ANA0001", "status").await;
     assert!(typed.body.contains("the answer follows here"), "{}", typed.body);
     let clicked = world
         .slack
-        .person("U1")
+        .person("U0ANA0001")
         .click(&world.bot, &ts, "approve")
         .await
         .expect("a button");

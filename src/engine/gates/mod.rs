@@ -154,32 +154,11 @@ pub fn judge(plan: &Plan, step: &Step, facts: &Facts<'_>) -> Judgement {
     }
 }
 
-/// Gates that can only be answered later in a run: they don't stand in the way of asking for an
-/// approval or of measuring a baseline, and they are asked again before every kill.
-pub fn answered_later(gate: GateName) -> bool {
-    match gate {
-        GateName::SteadyState | GateName::ProbeFreshness | GateName::Approval => true,
-        GateName::Halt
-        | GateName::Armed
-        | GateName::Leadership
-        | GateName::Clock
-        | GateName::Freshness
-        | GateName::Policy
-        | GateName::Window
-        | GateName::Target
-        | GateName::Budget
-        | GateName::BlastRadius
-        | GateName::Deployment
-        | GateName::Overlap
-        | GateName::Outage => false,
-    }
-}
-
 /// The blocker that keeps a plan from being put to people.
 pub fn blocks_asking(judgement: &Judgement) -> Option<&GateAnswer> {
     judgement
         .blockers()
-        .filter(|a| !answered_later(a.gate))
+        .filter(|a| !a.gate.is_answered_later())
         .min_by_key(|a| a.gate)
 }
 

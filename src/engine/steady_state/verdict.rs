@@ -220,7 +220,7 @@ impl Judged<'_> {
             None => (Outcome::Completed, String::new()),
         };
         let (hypothesis, because) = self.hypothesis(outcome);
-        let sentence = self.sentence(hypothesis, &because);
+        let sentence = self.sentence(outcome, hypothesis, &because);
         Verdict {
             outcome,
             hypothesis,
@@ -335,8 +335,12 @@ impl Judged<'_> {
     }
 
     /// The fixed sentence of `steady-state` §7.2.
-    fn sentence(&self, hypothesis: HypothesisResult, because: &str) -> String {
-        let mut text = format!("{}. {}.", capital(&hypothesis.to_string()), self.kills());
+    fn sentence(&self, outcome: Outcome, hypothesis: HypothesisResult, because: &str) -> String {
+        let lead = match outcome {
+            Outcome::Aborted => format!("Aborted, {hypothesis}"),
+            Outcome::Completed | Outcome::Skipped => capital(&hypothesis.to_string()),
+        };
+        let mut text = format!("{lead}. {}.", self.kills());
         // The probe that decides is the one that is nearest to, or farthest beyond, its margin.
         let beyond = |d: &Difference| d.high - d.margin;
         if let Some(d) = self

@@ -477,16 +477,24 @@ fn gates_in_short(judged: Option<&Judgement>) -> String {
     let Some(judged) = judged else {
         return "not asked yet".to_owned();
     };
-    let passed = judged.answers.iter().filter(|a| a.answer.passes()).count();
-    let mut blockers: Vec<&GateAnswer> = judged.blockers().collect();
+    // Approval is what this card asks for, and what probes see is measured before the first kill.
+    let now: Vec<&GateAnswer> = judged
+        .answers
+        .iter()
+        .filter(|a| !a.gate.is_answered_later())
+        .collect();
+    let mut blockers: Vec<&GateAnswer> = now.iter().copied().filter(|a| !a.answer.passes()).collect();
     blockers.sort_by_key(|a| a.gate);
+    let (asked, passed) = (now.len(), now.len() - blockers.len());
     let lines = blockers.into_iter().map(|a| gate(a, 160));
     let head = format!(
-        "{passed} of {} pass at {}",
-        GateName::ALL.len(),
+        "{passed} of {asked} say yes at {}",
         moment(judged.at, "{time_secs}")
     );
-    Lines::new(600).extend(std::iter::once(head).chain(lines)).done()
+    let later = format!("all {} are asked before each kill", GateName::ALL.len());
+    Lines::new(600)
+        .extend(std::iter::once(head).chain(lines).chain([later]))
+        .done()
 }
 
 /// One gate's answer, in words and not only in a sign.

@@ -863,9 +863,9 @@ fn the_request_for_approval_reads_so() {
     | *Blast radius* at most 1 down at once, never fewer than 2 serving
     | *Serving when planned* 6 of 6
     | *Lasts* at most 15m
-    | *Gates* 14 of 16 pass at <!date^1789999970^{time_secs}|2026-09-21 14:12:50 UTC>
+    | *Gates* 12 of 13 say yes at <!date^1789999970^{time_secs}|2026-09-21 14:12:50 UTC>
     ? unknown, outage: Alertmanager did not answer
-    ✗ NO, approval: 0 of 1 said yes
+    all 16 are asked before each kill
     | *Stops itself if* `checkout` has more than 1 % bad, or 50 % in one sample
     a probe misses 5 samples in a row
     | *Approvals* 0 of 1 from <@U2SAYS>, <!subteam^S1TEAM>

@@ -23,11 +23,11 @@ use tokio::sync::watch;
 pub use person::{Answer, Person, Sent, Signing, raw_post, sign};
 
 /// The team everyone belongs to unless told otherwise.
-pub const TEAM: &str = "T1";
+pub const TEAM: &str = "T0PRETEND";
 /// The app's id.
-pub const APP: &str = "A1";
+pub const APP: &str = "A0PRETEND";
 /// The bot's own user.
-pub const BOT_USER: &str = "UBOT";
+pub const BOT_USER: &str = "U0HEARTBT";
 /// The token the Web API asks for.
 pub const TOKEN: &str = "xoxb-sim-token";
 /// The secret the person's requests are signed with.
@@ -270,8 +270,8 @@ pub struct Slack {
 }
 
 impl Slack {
-    /// Starts one on a free port of this machine, with people U1 to U7, group S1, channels C1 and
-    /// C2, and the archived channel C9.
+    /// Starts one on a free port of this machine, with people ana, ben, cho, gus, dee, robot and olga, a group, two channels
+    /// and an archived one.
     pub async fn start() -> Self {
         Self::start_on(SocketAddr::from(([127, 0, 0, 1], 0)))
             .await
@@ -287,21 +287,21 @@ impl Slack {
             changed: watch::Sender::new(0),
         };
         for m in [
-            Member::full("U1", "ana"),
-            Member::full("U2", "ben"),
-            Member::full("U3", "cho"),
-            Member::full("U4", "gus").guest(),
-            Member::full("U5", "dee").deleted(),
-            Member::full("U6", "robot").bot(),
-            Member::full("U7", "olga").team("T2"),
+            Member::full("U0ANA0001", "ana"),
+            Member::full("U0BEN0002", "ben"),
+            Member::full("U0CHO0003", "cho"),
+            Member::full("U0GUS0004", "gus").guest(),
+            Member::full("U0DEE0005", "dee").deleted(),
+            Member::full("U0ROBOT06", "robot").bot(),
+            Member::full("U0OLGA007", "olga").team("T0FOREIGN"),
         ] {
             slack.add_member(m);
         }
-        slack.set_group("S1", &["U1", "U2"]);
-        slack.add_channel("C1", "chaos");
-        slack.add_channel("C2", "operators");
-        slack.add_channel("C9", "old");
-        slack.archive("C9");
+        slack.set_group("S0CHAOS01", &["U0ANA0001", "U0BEN0002"]);
+        slack.add_channel("C0CHAOS01", "chaos");
+        slack.add_channel("C0OPERATE", "operators");
+        slack.add_channel("C0OLDOLD9", "old");
+        slack.archive("C0OLDOLD9");
         let app = Router::new()
             .route("/api/{method}", any(api))
             .route("/hook/{id}", post(hook))
@@ -674,7 +674,7 @@ fn called(held: &mut Held, method: &str, args: &Value) -> Result<Value, Value> {
                     "id": channel, "name": name, "name_normalized": name, "is_channel": true,
                     "is_archived": archived, "is_member": !archived, "is_private": false,
                     "is_ext_shared": false, "is_shared": false, "created": 1_700_000_000,
-                    "creator": "U1", "context_team_id": TEAM,
+                    "creator": "U0ANA0001", "context_team_id": TEAM,
                 }})
             })
             .ok_or_else(|| failed("channel_not_found")),
@@ -737,12 +737,12 @@ mod tests {
     #[test]
     fn an_update_without_blocks_drops_them() {
         let mut held = Held::default();
-        held.channels.insert("C1".into(), ("chaos".into(), false));
+        held.channels.insert("C0CHAOS01".into(), ("chaos".into(), false));
         let section = json!([{"type": "section", "text": {"type": "mrkdwn", "text": "hello"}}]);
-        let args = json!({"channel": "C1", "text": "hello", "blocks": section});
+        let args = json!({"channel": "C0CHAOS01", "text": "hello", "blocks": section});
         let posted = called(&mut held, "chat.postMessage", &args).unwrap();
         assert_eq!(held.messages[0].blocks.as_array().unwrap().len(), 1);
-        let args = json!({"channel": "C1", "ts": posted["ts"], "text": "bye"});
+        let args = json!({"channel": "C0CHAOS01", "ts": posted["ts"], "text": "bye"});
         called(&mut held, "chat.update", &args).unwrap();
         assert_eq!(held.messages[0].blocks, json!([]));
         assert_eq!(held.messages[0].text, "bye");

@@ -251,7 +251,7 @@ async fn home(Ax(slack): Ax<Slack>, Query(q): Query<Fields>) -> Html<String> {
         )
     };
     let who = match field(&q, "as") {
-        "" => "U1",
+        "" => "U0ANA0001",
         w => w,
     };
     let mut out = String::from("<nav><b>Pretend Slack</b>You are");

@@ -83,7 +83,7 @@ pub struct Person {
 }
 
 impl Slack {
-    /// This user, in their own team, typing in C1.
+    /// This user, in their own team, typing in the first channel.
     pub fn person(&self, user: &str) -> Person {
         let team = self.held().members.get(user).map(|m| m.team.clone());
         Person {
@@ -91,7 +91,7 @@ impl Slack {
             user: user.into(),
             team: team.unwrap_or_else(|| TEAM.into()),
             app: APP.into(),
-            channel: "C1".into(),
+            channel: "C0CHAOS01".into(),
             signing: Signing::Good,
             at: None,
         }

@@ -203,9 +203,8 @@ fn must_end(view: &View<'_>, run: &Run) -> Option<AbortCause> {
     if run.phase == Phase::Aborting {
         return None;
     }
-    if let Some((by, reason)) = &view.halted
-        && run.phase != Phase::AwaitingApproval
-    {
+    // A request that waits ends too: it must not spring to life when somebody resumes.
+    if let Some((by, reason)) = &view.halted {
         return Some(AbortCause::Halt {
             by: by.clone(),
             reason: reason.clone(),

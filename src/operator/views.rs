@@ -7,7 +7,7 @@ use crate::engine::planner::{self, NoPlan, Wanted};
 use crate::engine::schedule;
 use crate::model::command::Command;
 use crate::model::ids::{ClusterName, PolicyName, RunId};
-use crate::model::policy::{Policy, PolicyState};
+use crate::model::policy::{ApprovalMode, Mode, Policy, PolicyState};
 use crate::model::run::{Intent, IntentState, Run};
 use crate::model::snapshot::Snapshot;
 use crate::model::view::{
@@ -407,14 +407,25 @@ impl Operator {
         {
             return None;
         }
+        let none = view.none.or_else(|| self.cannot_ask(policy));
         Some(WhyPolicy {
             policy: policy.name.clone(),
             run: None,
-            none: view.none,
+            none,
             answers: view.judgement.map(|j| j.answers).unwrap_or_default(),
             left_out: view.left_out,
             next,
         })
+    }
+
+    /// Why nobody could be asked for the approval that this policy needs.
+    fn cannot_ask(&self, policy: &Policy) -> Option<String> {
+        let asks = policy.mode == Mode::Enforce && policy.approval.mode == ApprovalMode::Required;
+        let reachable = self.ports.notifier.reachable();
+        reachable
+            .err()
+            .filter(|_| asks)
+            .map(|why| format!("nobody can be asked for approval: {why}"))
     }
 
     async fn was_it_you(&self, subject: Option<&str>) -> WasItYou {

@@ -280,12 +280,15 @@ impl Client {
         Ok(())
     }
 
-    /// Answers one person through the address that came with their request.
+    /// Answers one person through the address that came with their request, in the channel it came from.
     ///
     /// # Errors
     ///
     /// When it is not Slack's address, or too late.
-    pub async fn respond(&self, url: &str, message: &Message) -> Result<(), Trouble> {
+    pub async fn respond(&self, url: &str, channel: Option<&str>, message: &Message) -> Result<(), Trouble> {
+        self.pace
+            .post(channel.unwrap_or_default())
+            .map_err(Trouble::Pace)?;
         let url = self
             .response_url(url)
             .ok_or_else(|| Trouble::Other("the response_url is not Slack's".to_owned()))?;

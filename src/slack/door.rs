@@ -309,9 +309,12 @@ impl Room {
 
     /// A private word, however late.
     async fn tell(&self, to: &Addressee, message: &Message) {
-        for attempt in 1..=TRIES {
+        let mut failures = 0;
+        while failures < TRIES {
             let told = match (&to.response_url, &to.channel) {
-                (Some(url), _) if attempt == 1 => self.door.client.respond(url, message).await,
+                (Some(url), channel) if failures == 0 => {
+                    self.door.client.respond(url, channel.as_deref(), message).await
+                }
                 (_, Some(channel)) => self.door.client.whisper(channel, &to.user, message).await,
                 _ => {
                     return tracing::warn!(user = %to.user, "an answer could not be given: no address came with the request");
@@ -319,13 +322,21 @@ impl Room {
             };
             let wait = match told {
                 Ok(()) => return,
-                Err(Trouble::Pace(wait) | Trouble::Wait(wait)) => wait,
+                // Our own turn comes within seconds, and costs no try.
+                Err(Trouble::Pace(wait)) => wait,
                 Err(trouble) => {
-                    tracing::warn!(user = %to.user, why = %trouble.sentence(), attempt, "a private answer was not taken");
-                    Duration::from_secs(1)
+                    failures += 1;
+                    tracing::warn!(user = %to.user, why = %trouble.sentence(), failures, "a private answer was not taken");
+                    match trouble {
+                        Trouble::Wait(wait) => wait,
+                        _ => Duration::from_secs(1),
+                    }
                 }
             };
-            self.door.clock.sleep(wait.min(Duration::from_secs(5))).await;
+            self.door
+                .clock
+                .sleep(wait.clamp(Duration::from_millis(1), Duration::from_secs(30)))
+                .await;
         }
     }
 }

@@ -147,7 +147,7 @@ fn a_plan_waits_for_people_until_a_no_or_its_end() {
 }
 
 #[test]
-fn a_halt_ends_what_is_under_way_and_leaves_a_waiting_plan_waiting() {
+fn a_halt_ends_what_is_under_way_and_what_waits_for_people() {
     for phase in [Phase::Baseline, Phase::Steps, Phase::Recovery] {
         let mut scene = Scene::in_phase(phase);
         scene.halted = Some(("@eve".into(), "fire".into()));
@@ -155,7 +155,7 @@ fn a_halt_ends_what_is_under_way_and_leaves_a_waiting_plan_waiting() {
     }
     let mut scene = Scene::in_phase(Phase::AwaitingApproval);
     scene.halted = Some(("@eve".into(), "fire".into()));
-    check(&scene, "ask");
+    check(&scene, r#"conclude "halt""#);
 }
 
 #[test]

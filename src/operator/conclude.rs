@@ -8,8 +8,13 @@ use crate::model::entry::Body;
 use crate::model::ids::RunId;
 use crate::model::report::Report;
 use crate::model::run::Run;
+use chrono::TimeDelta;
 use std::sync::PoisonError;
 use std::time::Duration;
+
+/// How long ago a run may have ended for its missing report to be written at a start: longer than a long
+/// weekend, and short enough that reports which somebody tidied away stay away.
+const REPORTS_MISSED: TimeDelta = TimeDelta::days(7);
 
 impl Operator {
     /// Ends a run with its verdict. Repeats do nothing.
@@ -74,15 +79,38 @@ impl Operator {
             let after = self.fence.sent_after_closing(run);
             metrics::counter!("heartbreak_kills_after_breach_total").increment(u64::from(after));
             if let Some(known) = self.book.read(|l| l.runs.get(run).cloned()).await {
-                let report = self.report_of(&known).await;
-                if let Err(why) = self.ports.reporter.write(&report).await {
-                    tracing::error!(%run, %why, "the report's files could not be written; `heartbreak report` writes them again");
-                }
+                self.write_report(&known).await;
             }
         }
         self.fence.forget(run);
         self.tell.notify_one();
         Ok(Pace::new(Duration::ZERO, "concluded"))
+    }
+
+    /// Writes the reports that an earlier process did not come to after the last entry of their runs.
+    pub(super) async fn write_missed_reports(&self) {
+        let since = self.started.0 - REPORTS_MISSED;
+        let ended: Vec<RunId> = self
+            .book
+            .read(|l| {
+                let lately = l.ended_runs().filter(|r| r.ended.is_some_and(|at| at > since));
+                lately.map(|r| r.id.clone()).collect()
+            })
+            .await;
+        for id in ended.into_iter().filter(|id| !self.ports.reporter.is_written(id)) {
+            if let Some(run) = self.book.read(|l| l.runs.get(&id).cloned()).await {
+                tracing::info!(run = %id, "the run is over and its report's files are missing: writing them");
+                self.write_report(&run).await;
+            }
+        }
+    }
+
+    async fn write_report(&self, run: &Run) {
+        let report = self.report_of(run).await;
+        if let Err(why) = self.ports.reporter.write(&report).await {
+            let run = &run.id;
+            tracing::error!(%run, %why, "the report's files could not be written; `heartbreak report` writes them again");
+        }
     }
 
     /// The record of a run, as far as it is known.

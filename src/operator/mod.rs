@@ -253,7 +253,12 @@ impl Operator {
                 }
             }
         };
-        tokio::select! { biased; () = telling => {}, () = serving => {} }
+        // Beside the passes: however much there is to write, nobody waits for it.
+        let catching_up = async {
+            Box::pin(self.write_missed_reports()).await;
+            std::future::pending::<()>().await;
+        };
+        tokio::select! { biased; () = telling => {}, () = serving => {}, () = catching_up => {} }
     }
 
     /// Ends in order: closes the fence, aborts what is armed, says so in the journal.

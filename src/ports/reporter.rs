@@ -14,4 +14,6 @@ pub trait Reporter: Send + Sync {
     async fn write(&self, report: &Report) -> Result<Vec<String>, String>;
     /// Where the report's files are, or would be.
     fn places(&self, run: &crate::model::ids::RunId) -> Vec<String>;
+    /// Whether every form of the report is there.
+    fn is_written(&self, run: &crate::model::ids::RunId) -> bool;
 }

@@ -148,6 +148,12 @@ impl Reporter for Files {
             .map(|format| self.path(run, format).display().to_string())
             .collect()
     }
+
+    fn is_written(&self, run: &RunId) -> bool {
+        Format::ALL
+            .into_iter()
+            .all(|format| self.path(run, format).is_file())
+    }
 }
 
 /// Whether a text can name a folder without leading anywhere else.
@@ -236,6 +242,20 @@ mod tests {
                     .contains("9.9.9"),
                 "{format:?}"
             );
+        }
+    }
+
+    #[tokio::test]
+    async fn a_report_of_which_one_form_is_missing_is_not_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let (files, report) = (Files::new(dir.path()), sample::held());
+        assert!(!files.is_written(&report.run));
+        files.write(&report).await.unwrap();
+        assert!(files.is_written(&report.run));
+        for format in Format::ALL {
+            fs::remove_file(files.path(&report.run, format)).unwrap();
+            assert!(!files.is_written(&report.run), "{format:?}");
+            files.write(&report).await.unwrap();
         }
     }
 

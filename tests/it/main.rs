@@ -2,5 +2,7 @@
 
 mod chat;
 mod demo;
+mod restarts;
 mod slack_door;
+mod support;
 mod tidy;

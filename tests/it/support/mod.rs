@@ -1,0 +1,3 @@
+//! What several of these tests stand on.
+
+pub mod real_process;

@@ -167,10 +167,23 @@ pub fn plan(wanted: &Wanted<'_>) -> Result<(Plan, Vec<Exclusion>), NoPlan> {
         }
     }
     let why = match left_out.first() {
-        None => format!("policy {} names no app that Marathon shows", policy.name),
+        None => names_nothing(policy),
         Some(first) => format!("nothing can be hit now: {}", first.why),
     };
     Err(NoPlan { why, left_out })
+}
+
+/// A policy without a single app, and which of its words to look at.
+fn names_nothing(policy: &Policy) -> String {
+    let ids: Vec<String> = policy.scope.ids.iter().map(ToString::to_string).collect();
+    let where_to_look = match ids.as_slice() {
+        [] => "no app has the labels of its `target`".to_owned(),
+        ids => format!("Marathon has no app {}, or not with these labels", ids.join(", ")),
+    };
+    format!(
+        "policy {} names no app that Marathon shows: {where_to_look}",
+        policy.name
+    )
 }
 
 /// Why an app can't have a turn now, or what the plan should remark about it.

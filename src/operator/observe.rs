@@ -147,7 +147,7 @@ impl Operator {
         snapshot
     }
 
-    /// Pins the framework id of a cluster that is seen for the first time.
+    /// Pins the framework id of a cluster that is seen for the first time, or that the settings name.
     pub(super) async fn pin(&self, snapshot: &Snapshot) {
         let Some(info) = &snapshot.info else { return };
         let insisted = self.config.framework_ids.get(&snapshot.cluster);
@@ -158,7 +158,10 @@ impl Operator {
         let written = self
             .book
             .commit(|ledger, _| {
-                Ok::<_, std::convert::Infallible>(if ledger.pinned.contains_key(&cluster) {
+                // What a person wrote into the settings replaces what was pinned before.
+                let pinned = ledger.pinned.get(&cluster);
+                let stands = pinned.is_some_and(|id| insisted.is_none() || *id == framework_id);
+                Ok::<_, std::convert::Infallible>(if stands {
                     vec![]
                 } else {
                     vec![crate::model::entry::Body::Pinned {

@@ -2,7 +2,12 @@
 
 mod chat;
 mod demo;
+mod gates;
+mod marathon_answers;
+mod policy_files;
 mod restarts;
 mod slack_door;
+mod steady_state;
+mod stops;
 mod support;
 mod tidy;

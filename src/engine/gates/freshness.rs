@@ -30,13 +30,18 @@ pub fn judge(q: &Question<'_>) -> Answer {
             .map(|g| g.why.clone());
         return Answer::Unknown(why.unwrap_or_else(|| "Marathon did not say who it is".into()));
     };
-    let pinned = facts.ledger.pinned.get(&q.plan.cluster);
-    if pinned != Some(&info.framework_id) || info.framework_id != q.plan.framework_id {
+    let Some(pinned) = facts.ledger.pinned.get(&q.plan.cluster) else {
         return Answer::Refuse(format!(
-            "this is another Marathon: it calls itself framework {:?}, the pinned one is {:?} and the plan is for {:?}",
-            info.framework_id,
-            pinned.map_or("none", String::as_str),
-            q.plan.framework_id
+            "this Marathon calls itself framework {:?} and none is pinned: the settings name another one \
+             (`frameworkId`), or the journal can't be written",
+            info.framework_id
+        ));
+    };
+    if *pinned != info.framework_id || info.framework_id != q.plan.framework_id {
+        return Answer::Refuse(format!(
+            "this is another Marathon: it calls itself framework {:?}, the pinned one is {pinned:?} and the plan is \
+             for {:?}; if it was installed anew on purpose, write its `frameworkId` into the settings",
+            info.framework_id, q.plan.framework_id
         ));
     }
     if let Some(gap) = facts.snapshot.gaps_of(&q.plan.app).next() {

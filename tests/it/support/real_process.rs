@@ -1,12 +1,10 @@
 //! The shipped binary as a process of its own, in front of a pretend Marathon: started, killed without
 //! warning, and asked over its API.
 
-use chrono::Timelike;
-use heartbreak::clock::RealClock;
+use super::zone_of_noon;
 use heartbreak::journal::SqliteJournal;
 use heartbreak::model::entry::Entry;
 use heartbreak::model::ids::Seq;
-use heartbreak::ports::clock::Clock;
 use heartbreak::ports::journal::Journal;
 use heartbreak_sim::{AppSpec, Sim, SimConfig, Timings};
 use reqwest::Method;
@@ -447,13 +445,4 @@ fn sha256(text: &str) -> String {
     use sha2::Digest;
     let hash = sha2::Sha256::digest(text.as_bytes());
     hash.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// A zone in which it is about noon now: the window is open whenever the tests run.
-fn zone_of_noon() -> String {
-    match 12 - i64::from(RealClock.now().hour()) {
-        0 => "Etc/GMT".to_owned(),
-        ahead if ahead > 0 => format!("Etc/GMT-{ahead}"),
-        ahead => format!("Etc/GMT+{}", -ahead),
-    }
 }

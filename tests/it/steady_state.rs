@@ -1,0 +1,92 @@
+//! What the probes decide: when a run does not begin, when it ends, and that no kill leaves after that.
+
+use crate::support::world::{Door, Given, World};
+use heartbreak::model::command::Command;
+use heartbreak::model::experiment::AbortCause;
+use heartbreak::model::verdict::{HypothesisResult, Outcome};
+use heartbreak::model::view::Reply;
+
+fn three_kills(front: Door) -> Given {
+    Given {
+        approval: "mode: automatic",
+        kills: 3,
+        front,
+        ..Given::default()
+    }
+}
+
+/// With a front door like this no run begins to kill, and its verdict says these words.
+async fn check_never_begins(front: Door, words: &str) {
+    let world = World::given(Given {
+        policy: vec![("max: 20s", "max: 4s".into())],
+        ..three_kills(front)
+    })
+    .await;
+    world.asks_for_a_run().await.expect("it is taken");
+    let run = world.until_over().await;
+    let verdict = run.verdict.expect("a verdict");
+    assert_eq!(
+        (verdict.outcome, verdict.hypothesis),
+        (Outcome::Skipped, HypothesisResult::NotTested),
+        "{}",
+        verdict.sentence
+    );
+    assert!(verdict.sentence.contains(words), "{}", verdict.sentence);
+    assert!(
+        verdict.sentence.contains("No kill was made"),
+        "{}",
+        verdict.sentence
+    );
+    assert_eq!(world.sim.kills().len(), 0);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_service_that_fails_already_is_left_alone() {
+    check_never_begins(Door::Bad, "front-door").await;
+}
+
+#[tokio::test]
+async fn a_probe_that_hangs_begins_nothing() {
+    check_never_begins(Door::Hangs, "front-door").await;
+}
+
+#[tokio::test]
+async fn a_probe_that_answers_rubbish_begins_nothing() {
+    check_never_begins(Door::Garbage, "front-door").await;
+}
+
+/// The front door becomes like this after the first of three kills: the run is aborted and the others are
+/// never made.
+async fn check_stops_after_the_first(front: Door, is: impl Fn(&AbortCause) -> bool) {
+    let world = World::given(three_kills(Door::Good)).await;
+    world.asks_for_a_run().await.expect("it is taken");
+    world.until_killed(1).await;
+    world.front.becomes(front);
+    let run = world.until_over().await;
+    let aborted = run.abort.as_ref().expect("it was aborted");
+    assert!(is(&aborted.cause), "{:?}", aborted.cause);
+    let verdict = run.verdict.as_ref().expect("a verdict");
+    assert_eq!(verdict.outcome, Outcome::Aborted, "{}", verdict.sentence);
+    assert!(verdict.sentence.contains("front-door"), "{}", verdict.sentence);
+    assert_eq!(world.sim.kills().len(), 1);
+    let Ok(Reply::Report(report)) = world.api(Command::Report { run: run.id.clone() }).await else {
+        panic!("a report");
+    };
+    assert_eq!(report.kills_after_breach, 0);
+    for file in ["report.json", "report.md", "report.html", "chart.svg"] {
+        let path = world.state().join("reports").join(run.id.as_str()).join(file);
+        world.until_written(&path).await;
+    }
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_service_that_breaks_after_the_first_kill_is_spared_the_others() {
+    check_stops_after_the_first(Door::Bad, AbortCause::is_degradation).await;
+}
+
+#[tokio::test]
+async fn a_probe_that_hangs_in_the_middle_counts_as_harm_or_blindness_and_ends_the_run() {
+    check_stops_after_the_first(Door::Hangs, |_| true).await;
+}

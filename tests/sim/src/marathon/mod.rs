@@ -11,3 +11,5 @@ mod routes;
 mod selector;
 mod show;
 pub mod state;
+#[cfg(test)]
+mod timeline;

@@ -49,8 +49,7 @@ pub async fn sim(args: SimArgs) -> Result<Exit, Trouble> {
         version,
         apps: vec![
             AppSpec::new("/shop/cart", 4)
-                .label("chaos", "opt-in")
-                .label("tier", "web")
+                .label("team", "shop")
                 .health_checks(true),
         ],
         listen: Some(args.listen),

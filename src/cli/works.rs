@@ -159,6 +159,12 @@ pub struct SimArgs {
     #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
     pub listen: std::net::SocketAddr,
     /// As which Marathon it behaves
-    #[arg(long = "with", default_value = "1.11", value_name = "VERSION", value_parser = ["1.11", "1.7"])]
+    #[arg(
+        long = "marathon-version",
+        alias = "with",
+        default_value = "1.11",
+        value_name = "VERSION",
+        value_parser = ["1.11", "1.7"]
+    )]
     pub version: String,
 }

@@ -1,6 +1,7 @@
 //! Behaviour that a person can see, and the shape of the source tree: one binary, linked once.
 
 mod chat;
+mod contract;
 mod demo;
 mod gates;
 mod marathon_answers;

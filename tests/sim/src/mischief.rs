@@ -135,6 +135,15 @@ impl Mischief {
         Some(trouble)
     }
 
+    /// Whether trouble waits for the next request of this kind.
+    #[must_use]
+    pub fn awaits(&self, on: On) -> bool {
+        self.lock()
+            .troubles
+            .get(&on)
+            .is_some_and(|queue| !queue.is_empty())
+    }
+
     /// Puts a request on record.
     pub fn record(&self, request: Recorded) {
         self.lock().requests.push(request);

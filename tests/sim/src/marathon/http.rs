@@ -15,11 +15,18 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
+use super::routes::{Answer, Asked};
 use super::state::State;
 use crate::mischief::{Mischief, On, Recorded, Trouble};
+
+/// The type of the event stream, as the real one writes it.
+const EVENTS: &str = "text/event-stream;charset=utf-8";
+/// How often the event stream shows that it lives.
+const HEARTBEAT: Duration = Duration::from_secs(10);
 
 /// The state, shared by the HTTP interface, the ticker and the tests.
 pub type Shared = Arc<Mutex<State>>;
@@ -49,6 +56,10 @@ pub async fn serve(listener: TcpListener, context: Context) {
         };
         let context = context.clone();
         connections.spawn(async move {
+            let mut stream = stream;
+            if streamed(&context, &mut stream).await {
+                return;
+            }
             let service = service_fn(move |request| {
                 let context = context.clone();
                 async move { Ok::<_, Infallible>(handle(context, request).await) }
@@ -61,42 +72,43 @@ pub async fn serve(listener: TcpListener, context: Context) {
     }
 }
 
-struct Answer {
-    status: u16,
-    content_type: String,
-    body: String,
-}
-
-fn answer(status: u16, body: &Value) -> Answer {
-    Answer {
-        status,
-        content_type: "application/json".to_owned(),
-        body: body.to_string(),
-    }
-}
-
-fn message(status: u16, text: &str) -> Answer {
-    answer(status, &json!({"message": text}))
-}
-
-fn no_app(id: &str) -> Answer {
-    let text = format!("App '{id}' does not exist");
-    answer(404, &json!({"message": text, "details": []}))
-}
-
 impl Answer {
     fn into_response(self, leader: &str) -> Response<Body> {
         let mut response = Response::new(Body::from(self.body));
         *response.status_mut() = self.status.try_into().unwrap_or_default();
         let headers = response.headers_mut();
-        if let Ok(v) = self.content_type.parse() {
+        if let Some(v) = self.content_type.and_then(|t| t.parse().ok()) {
             headers.insert(CONTENT_TYPE, v);
         }
-        if let Ok(v) = format!("http://{leader}").parse() {
-            headers.insert("X-Marathon-Leader", v);
+        for (name, value) in self.headers.into_iter().chain(marks(leader, self.bare)) {
+            if let Ok(value) = value.parse() {
+                headers.insert(name, value);
+            }
         }
         response
     }
+}
+
+/// What stands in the head of every answer; the web server's own error pages have less of it.
+fn marks(leader: &str, bare: bool) -> Vec<(&'static str, String)> {
+    let mut marks = vec![("X-Marathon-Leader", format!("http://{leader}"))];
+    let caching = if bare {
+        "must-revalidate,no-cache,no-store"
+    } else {
+        "no-cache, no-store, must-revalidate"
+    };
+    marks.push(("Cache-Control", caching.to_owned()));
+    if !bare {
+        for (name, value) in [
+            ("X-Frame-Options", "DENY"),
+            ("X-XSS-Protection", "1; mode=block"),
+            ("Pragma", "no-cache"),
+            ("Expires", "0"),
+        ] {
+            marks.push((name, value.to_owned()));
+        }
+    }
+    marks
 }
 
 /// A response whose body fails before its first byte, which drops the connection.
@@ -130,12 +142,12 @@ fn scramble(v: &Value) -> Value {
     }
 }
 
-fn percent_decoded(s: &str) -> String {
+fn percent_decoded(s: &str, plus_is_blank: bool) -> String {
     let mut out = Vec::with_capacity(s.len());
     let mut bytes = s.bytes();
     while let Some(b) = bytes.next() {
         match b {
-            b'+' => out.push(b' '),
+            b'+' if plus_is_blank => out.push(b' '),
             b'%' => {
                 let hex: Vec<u8> = bytes.by_ref().take(2).collect();
                 let hex = String::from_utf8_lossy(&hex).into_owned();
@@ -152,7 +164,7 @@ fn pairs(query: &str) -> Vec<(String, String)> {
         .split('&')
         .filter(|p| !p.is_empty())
         .map(|p| p.split_once('=').unwrap_or((p, "")))
-        .map(|(k, v)| (percent_decoded(k), percent_decoded(v)))
+        .map(|(k, v)| (percent_decoded(k, true), percent_decoded(v, true)))
         .collect()
 }
 
@@ -162,7 +174,7 @@ async fn handle(context: Context, request: Request<Incoming>) -> Response<Body> 
         Ok(b) => String::from_utf8_lossy(&b.to_bytes()).into_owned(),
         Err(_) => return dropped(),
     };
-    let path = percent_decoded(parts.uri.path());
+    let path = percent_decoded(parts.uri.path(), false);
     let header = |name: &str| parts.headers.get(name).and_then(|v| v.to_str().ok());
     if parts.method != Method::GET && parts.method != Method::HEAD {
         context.mischief.record(Recorded {
@@ -185,6 +197,8 @@ async fn handle(context: Context, request: Request<Incoming>) -> Response<Body> 
         method: parts.method.clone(),
         path,
         query: pairs(parts.uri.query().unwrap_or_default()),
+        accept: header(ACCEPT.as_str()).map(str::to_owned),
+        content_type: header(CONTENT_TYPE.as_str()).map(str::to_owned),
         intent: header("x-heartbreak-intent").map(str::to_owned),
         body,
     };
@@ -193,23 +207,14 @@ async fn handle(context: Context, request: Request<Incoming>) -> Response<Body> 
         Some(Trouble::Hang) => std::future::pending().await,
         Some(Trouble::CloseBefore) => return dropped(),
         Some(Trouble::Status(status, body, content_type)) => {
-            let a = Answer {
-                status: *status,
-                content_type: content_type.clone(),
-                body: body.clone(),
-            };
-            return a.into_response(&leader);
+            return Answer::text(*status, content_type, body).into_response(&leader);
         }
         Some(Trouble::Html200) => {
-            let a = Answer {
-                status: 200,
-                content_type: "text/html; charset=utf-8".to_owned(),
-                body: "<!DOCTYPE html><html><body>Please sign in</body></html>".to_owned(),
-            };
-            return a.into_response(&leader);
+            let page = "<!DOCTYPE html><html><body>Please sign in</body></html>";
+            return Answer::text(200, "text/html; charset=utf-8", page).into_response(&leader);
         }
         Some(Trouble::EmptyApps) => {
-            return answer(200, &json!({"apps": []})).into_response(&leader);
+            return Answer::json(200, &json!({"apps": []})).into_response(&leader);
         }
         _ => {}
     }
@@ -217,13 +222,22 @@ async fn handle(context: Context, request: Request<Incoming>) -> Response<Body> 
         if trouble == Some(Trouble::CloseAfter) {
             return dropped();
         }
-        if asked.method != Method::GET || header(ACCEPT.as_str()) != Some("text/event-stream") {
-            return message(405, "Method Not Allowed").into_response(&leader);
+        // Exactly this, on a line of its own.
+        let mut lines = parts.headers.get_all(ACCEPT).iter();
+        let exact = lines.next().is_some_and(|v| v == "text/event-stream") && lines.next().is_none();
+        if asked.method != Method::GET || !exact {
+            let reason = format!("HTTP method {} is not supported by this URL", asked.method);
+            let page = Answer::page(405, &reason, &asked.path, asked.accept.as_deref());
+            return page.into_response(&leader);
         }
         return events(&context, &asked, &leader);
     }
     let held = matches!(trouble, Some(Trouble::AcceptNever | Trouble::ExecuteLate(_)));
-    let mut a = asked.answer(&mut lock(&context.state), held);
+    let mut a = {
+        let mut state = lock(&context.state);
+        state.advance(crate::clock::now());
+        asked.answer(&mut state, held)
+    };
     match trouble {
         Some(Trouble::CloseAfter) => return dropped(),
         Some(Trouble::ExecuteLate(delay)) => {
@@ -257,257 +271,144 @@ async fn handle(context: Context, request: Request<Incoming>) -> Response<Body> 
     a.into_response(&leader)
 }
 
-fn events(context: &Context, asked: &Asked, leader: &str) -> Response<Body> {
-    let wanted: Vec<String> = asked.all("event_type").map(str::to_owned).collect();
-    let state = Arc::clone(&context.state);
-    let (next, now) = {
-        let s = lock(&state);
-        (s.next_event(), s.now())
-    };
-    let attached = json!({"eventType": "event_stream_attached", "remoteAddress": "127.0.0.1",
-        "timestamp": super::state::stamp(now)});
-    let first = format!("event: event_stream_attached\r\ndata: {attached}\r\n\r\n");
-    let start = (Some(first), next, 0_u32);
-    let body = stream::unfold(start, move |(first, mut next, mut idle)| {
-        let (state, wanted) = (Arc::clone(&state), wanted.clone());
-        async move {
-            if let Some(first) = first {
-                return Some((Ok::<_, Infallible>(Bytes::from(first)), (None, next, idle)));
-            }
-            loop {
-                let mut text = String::new();
-                for e in lock(&state).events_from(next) {
-                    next = e.number + 1;
-                    if wanted.is_empty() || wanted.contains(&e.kind) {
-                        text += &format!("event: {}\r\ndata: {}\r\n\r\n", e.kind, e.data);
-                    }
-                }
-                if text.is_empty() && idle >= 500 {
-                    text.push_str("\r\n");
-                    idle = 0;
-                }
-                if !text.is_empty() {
-                    return Some((Ok(Bytes::from(text)), (None, next, idle)));
-                }
-                idle += 1;
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
+/// One reader of the event stream.
+struct Reader {
+    state: Shared,
+    wanted: Vec<String>,
+    next: u64,
+    beat: tokio::time::Instant,
+}
+
+impl Reader {
+    /// Joins; every reader is told of it.
+    fn new(context: &Context, asked: &Asked) -> Self {
+        let state = Arc::clone(&context.state);
+        let next = {
+            let mut s = lock(&state);
+            let now = s.now();
+            let next = s.next_event();
+            s.emit(
+                "event_stream_attached",
+                json!({"remoteAddress": "127.0.0.1"}),
+                now,
+            );
+            next
+        };
+        Self {
+            state,
+            wanted: asked.all("event_type").map(str::to_owned).collect(),
+            next,
+            beat: tokio::time::Instant::now() + HEARTBEAT,
         }
+    }
+
+    /// What is to be written next: events, or an empty line to show that the stream lives.
+    async fn more(&mut self) -> String {
+        loop {
+            let mut text = String::new();
+            for e in lock(&self.state).events_from(self.next) {
+                self.next = e.number + 1;
+                if self.wanted.is_empty() || self.wanted.contains(&e.kind) {
+                    text += &format!("event: {}\r\ndata: {}\r\n\r\n", e.kind, e.data);
+                }
+            }
+            if tokio::time::Instant::now() >= self.beat {
+                self.beat += HEARTBEAT;
+                text.push_str("\r\n");
+            }
+            if !text.is_empty() {
+                return text;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+/// The stream on a connection that has served other requests before.
+fn events(context: &Context, asked: &Asked, leader: &str) -> Response<Body> {
+    let reader = Reader::new(context, asked);
+    let body = stream::unfold(reader, |mut reader| async move {
+        let text = reader.more().await;
+        Some((Ok::<_, Infallible>(Bytes::from(text)), reader))
     });
-    let mut response = Response::new(Body::from_stream(body));
-    let headers = response.headers_mut();
-    if let Ok(v) = "text/event-stream".parse() {
-        headers.insert(CONTENT_TYPE, v);
-    }
-    if let Ok(v) = format!("http://{leader}").parse() {
-        headers.insert("X-Marathon-Leader", v);
-    }
+    let answer = Answer::text(200, EVENTS, "");
+    let mut response = answer.into_response(leader);
+    *response.body_mut() = Body::from_stream(body);
     response
 }
 
-/// A label selector's term.
-enum Term {
-    Has(String),
-    In(String, Vec<String>),
-    NotIn(String, Vec<String>),
-}
-
-fn name(s: &str) -> Option<String> {
-    let s = s.trim();
-    let fine = |c: char| c.is_ascii_alphanumeric() || "-_./:".contains(c);
-    (!s.is_empty() && s.chars().all(fine)).then(|| s.to_owned())
-}
-
-fn term(text: &str) -> Option<Term> {
-    let text = text.trim();
-    if let Some((k, v)) = text.split_once("!=") {
-        return Some(Term::NotIn(name(k)?, vec![name(v)?]));
-    }
-    if let Some((k, v)) = text.split_once("==") {
-        return Some(Term::In(name(k)?, vec![name(v)?]));
-    }
-    if let Some((head, list)) = text.split_once('(') {
-        let list: Option<Vec<String>> = list.strip_suffix(')')?.split(',').map(name).collect();
-        let mut words = head.split_whitespace();
-        let (key, op) = (name(words.next()?)?, words.next()?);
-        return match (op, words.next()) {
-            ("in", None) => Some(Term::In(key, list?)),
-            ("notin", None) => Some(Term::NotIn(key, list?)),
-            _ => None,
+/// Serves the event stream if that is what a new connection asks for first.
+///
+/// The stream of the real one has neither a length nor chunks: it ends with the connection.
+async fn streamed(context: &Context, stream: &mut TcpStream) -> bool {
+    let mut seen = vec![0; 16 * 1024];
+    let head = loop {
+        let Ok(n) = stream.peek(&mut seen).await else {
+            return false;
         };
-    }
-    name(text).map(Term::Has)
-}
-
-fn selector(text: &str) -> Option<Vec<Term>> {
-    let (mut terms, mut from, mut depth) = (Vec::new(), 0, 0);
-    for (at, c) in text.char_indices() {
-        match c {
-            '(' => depth += 1,
-            ')' => depth -= 1,
-            ',' if depth == 0 => {
-                terms.push(term(&text[from..at])?);
-                from = at + 1;
-            }
-            _ => {}
+        let wanted = b"GET /v2/events";
+        let common = n.min(wanted.len());
+        if n == 0 || seen[..common] != wanted[..common] {
+            return false;
         }
-    }
-    terms.push(term(&text[from..])?);
-    Some(terms)
-}
-
-struct Asked {
-    method: Method,
-    path: String,
-    query: Vec<(String, String)>,
-    intent: Option<String>,
-    body: String,
-}
-
-impl Asked {
-    fn all<'a>(&'a self, key: &'a str) -> impl Iterator<Item = &'a str> {
-        self.query
-            .iter()
-            .filter(move |(k, _)| k == key)
-            .map(|(_, v)| v.as_str())
-    }
-
-    fn first(&self, key: &str) -> Option<&str> {
-        self.query.iter().find(|(k, _)| k == key).map(|(_, v)| v.as_str())
-    }
-
-    /// With `held`, a kill answers as ever and is not carried out.
-    fn answer(&self, s: &mut State, held: bool) -> Answer {
-        let get = self.method == Method::GET;
-        match self.path.trim_end_matches('/') {
-            "/ping" if get => Answer {
-                status: 200,
-                content_type: "text/plain".to_owned(),
-                body: "pong".to_owned(),
-            },
-            "/v2/leader" if get => answer(200, &json!({"leader": s.leader})),
-            "/v2/info" if get => answer(200, &info(s)),
-            "/v2/apps" if get => self.apps(s),
-            "/v2/tasks" if get => {
-                let tasks: Vec<Value> = s.apps().flat_map(|a| s.rows(a)).collect();
-                answer(200, &json!({"tasks": tasks}))
-            }
-            "/v2/tasks/delete" if self.method == Method::POST => self.kill(s, held),
-            "/v2/deployments" if get => {
-                let all: Vec<Value> = s
-                    .apps()
-                    .filter_map(|a| {
-                        let id = a.deployment.as_ref()?;
-                        Some(json!({"id": id, "version": super::state::stamp(a.version),
-                            "affectedApps": [a.spec.id], "affectedPods": [], "steps": [],
-                            "currentActions": [], "currentStep": 1, "totalSteps": 1}))
-                    })
-                    .collect();
-                answer(200, &json!(all))
-            }
-            "/v2/queue" if get => answer(200, &s.queue_json()),
-            path if get && path.starts_with("/v2/apps/") => {
-                let id = path["/v2/apps".len()..].trim_start_matches('/');
-                let id = format!("/{id}");
-                let id = id.as_str();
-                if let Some(a) = s.app(id) {
-                    answer(200, &json!({"app": s.app_json(a, true)}))
-                } else if let Some(id) = id.strip_suffix("/tasks") {
-                    match s.app(id) {
-                        Some(a) => answer(200, &json!({"tasks": s.rows(a)})),
-                        None => no_app(id),
-                    }
-                } else {
-                    no_app(id)
-                }
-            }
-            _ => message(404, "The requested resource does not exist"),
+        if let Some(end) = seen[..n].windows(4).position(|w| w == b"\r\n\r\n") {
+            break String::from_utf8_lossy(&seen[..end]).into_owned();
         }
-    }
-
-    fn apps(&self, s: &State) -> Answer {
-        let mut terms = Vec::new();
-        if let Some(text) = self.first("label").filter(|t| !t.is_empty()) {
-            match selector(text) {
-                Some(t) => terms = t,
-                None => {
-                    let details = json!([{"path": "/", "errors": [
-                        format!("Parsing error: invalid label selector '{text}'")]}]);
-                    let refusal = json!({"message": "Object is not valid", "details": details});
-                    return answer(422, &refusal);
-                }
-            }
+        if n == seen.len() {
+            return false;
         }
-        let tasks = self.all("embed").any(|e| e == "apps.tasks");
-        let part = self.first("id").unwrap_or_default();
-        let apps: Vec<Value> = s
-            .apps()
-            .filter(|a| a.spec.id.contains(part))
-            .filter(|a| {
-                let of = |k: &String| a.spec.labels.get(k);
-                terms.iter().all(|t| match t {
-                    Term::Has(k) => of(k).is_some(),
-                    Term::In(k, list) => of(k).is_some_and(|v| list.contains(v)),
-                    Term::NotIn(k, list) => of(k).is_some_and(|v| !list.contains(v)),
-                })
-            })
-            .map(|a| s.app_json(a, tasks))
-            .collect();
-        answer(200, &json!({"apps": apps}))
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    };
+    let mut lines = head.split("\r\n");
+    let target = lines.next().and_then(|l| l.split(' ').nth(1)).unwrap_or_default();
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    let accepts: Vec<&str> = lines
+        .filter_map(|l| l.split_once(':'))
+        .filter(|(name, _)| name.eq_ignore_ascii_case("accept"))
+        .map(|(_, value)| value.trim())
+        .collect();
+    if path != "/v2/events" || accepts != ["text/event-stream"] || context.mischief.awaits(On::Events) {
+        return false;
     }
-
-    fn kill(&self, s: &mut State, held: bool) -> Answer {
-        let Ok(body) = serde_json::from_str::<Value>(&self.body) else {
-            return message(400, "Invalid JSON");
-        };
-        let ids: Option<Vec<String>> = body["ids"].as_array().and_then(|ids| {
-            let ids = ids.iter().map(|i| i.as_str().map(str::to_owned));
-            ids.collect()
-        });
-        let Some(ids) = ids else {
-            let details = json!([{"path": "/ids", "errors": ["error.path.missing"]}]);
-            return answer(422, &json!({"message": "Invalid JSON", "details": details}));
-        };
-        let scale = self.first("scale") == Some("true");
-        let rows = if held {
-            Ok(s.rows_of(&ids))
-        } else {
-            s.kill(&ids, self.intent.as_deref(), scale)
-        };
-        match rows {
-            Ok(_) if scale => answer(
-                200,
-                &json!({"version": super::state::stamp(s.now()),
-                        "deploymentId": uuid::Uuid::new_v4().to_string()}),
-            ),
-            Ok(rows) => answer(200, &json!({"tasks": rows})),
-            Err(bad) => {
-                let text = format!(
-                    "Invalid task id '{}'. Only instance or task ids are allowed.",
-                    bad.0
-                );
-                message(400, &text)
-            }
+    let asked = Asked {
+        method: Method::GET,
+        path: path.to_owned(),
+        query: pairs(query),
+        accept: None,
+        content_type: None,
+        intent: None,
+        body: String::new(),
+    };
+    let leader = lock(&context.state).leader.clone();
+    let mut head = "HTTP/1.1 200 OK\r\n".to_owned();
+    let date = crate::clock::now()
+        .format("%a, %d %b %Y %H:%M:%S GMT")
+        .to_string();
+    let marks = marks(&leader, false).into_iter();
+    let all = [("Date", date)].into_iter().chain(marks);
+    let ends = [
+        ("Content-Type", EVENTS.to_owned()),
+        ("Connection", "close".to_owned()),
+    ];
+    for (name, value) in all.chain(ends) {
+        head += &format!("{name}: {value}\r\n");
+    }
+    head += "\r\n";
+    let mut reader = Reader::new(context, &asked);
+    let (mut from, mut to) = stream.split();
+    let write = async {
+        let mut text = head;
+        while to.write_all(text.as_bytes()).await.is_ok() {
+            text = reader.more().await;
         }
+    };
+    let read = async {
+        let mut rest = vec![0; 1024];
+        while from.read(&mut rest).await.is_ok_and(|n| n > 0) {}
+    };
+    tokio::select! {
+        () = write => {}
+        () = read => {}
     }
-}
-
-fn info(s: &State) -> Value {
-    json!({
-        "name": "marathon", "version": s.version_text(), "buildref": "unknown", "elected": true,
-        "leader": s.leader, "frameworkId": s.framework_id,
-        "marathon_config": {
-            "master": "zk://127.0.0.1:2181/mesos", "framework_name": "marathon", "mesos_role": "*",
-            "ha": true, "checkpoint": true, "failover_timeout": 604_800, "hostname": "127.0.0.1",
-            "local_port_min": 10000, "local_port_max": 20000, "executor": "//cmd",
-            "mesos_leader_ui_url": "http://127.0.0.1:5050/", "leader_proxy_connection_timeout_ms": 5000,
-            "task_launch_timeout": 300_000, "task_reservation_timeout": 20000, "features": [],
-            "access_control_allow_origin": null, "env_vars_prefix": null, "webui_url": null,
-        },
-        "zookeeper_config": {"zk": "zk://127.0.0.1:2181/marathon", "zk_timeout": 10000,
-            "zk_session_timeout": 10000, "zk_max_versions": 50, "zk_compression": true,
-            "zk_compression_threshold": 65536, "zk_connection_timeout": 10000},
-        "http_config": {"http_port": 8080, "https_port": 8443, "assets_path": null},
-        "event_subscriber": {"type": "http_callback"},
-    })
+    true
 }

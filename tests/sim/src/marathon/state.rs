@@ -1,11 +1,17 @@
 //! What the pretend Marathon knows. Time moves only through [`State::advance`].
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use serde_json::{Value, json};
 use uuid::Uuid;
+
+use super::definition::{self, Definition};
+use super::deploy::Deployment;
+use super::placement::{self, Agent};
+use super::refusal::Refusal;
 
 /// Which Marathon is pretended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -96,15 +102,23 @@ pub enum Phase {
     Down(&'static str),
     /// Accepted by an agent, not started yet.
     Staging,
+    /// Being started by the agent.
+    Starting,
     /// Running.
     Running,
 }
 
+impl Phase {
+    /// There is a task that has not ended.
+    #[must_use]
+    pub fn is_active(self) -> bool {
+        matches!(self, Self::Staging | Self::Starting | Self::Running)
+    }
+}
+
 /// A health result as Marathon lists it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Health {
-    /// The last check passed.
-    pub alive: bool,
     /// Failures since the last success.
     pub consecutive_failures: u32,
     /// When it first passed.
@@ -113,15 +127,34 @@ pub struct Health {
     pub last_success: Option<DateTime<Utc>>,
     /// When it last failed.
     pub last_failure: Option<DateTime<Utc>>,
+    /// Why it last failed.
+    pub last_failure_cause: Option<String>,
+}
+
+impl Health {
+    /// The last check passed.
+    #[must_use]
+    pub fn alive(&self) -> bool {
+        self.last_success
+            .is_some_and(|passed| self.last_failure.is_none_or(|failed| passed > failed))
+    }
+}
+
+/// Who wants a task dead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Killer {
+    Request,
+    Deployment,
+    HealthCheck,
 }
 
 /// A kill accepted and not yet carried out.
 #[derive(Clone, Debug)]
-struct PendingKill {
-    due: DateTime<Utc>,
-    asked: String,
-    intent: Option<String>,
-    scale: bool,
+pub(super) struct PendingKill {
+    pub(super) due: DateTime<Utc>,
+    pub(super) asked: String,
+    pub(super) intent: Option<String>,
+    pub(super) by: Killer,
 }
 
 /// One instance of an app.
@@ -131,6 +164,8 @@ pub struct Instance {
     pub uuid: String,
     /// The number of the current incarnation, from 1.
     pub incarnation: u32,
+    /// The configuration it runs.
+    pub version: DateTime<Utc>,
     /// Where it is in its life.
     pub phase: Phase,
     /// Since when.
@@ -139,24 +174,27 @@ pub struct Instance {
     pub staged_at: Option<DateTime<Utc>>,
     /// When the current incarnation started.
     pub started_at: Option<DateTime<Utc>>,
-    /// The health result listed, which may be inherited.
-    pub health: Option<Health>,
+    /// The results listed, one for each health check; they may be inherited.
+    pub health: Vec<Option<Health>>,
     /// Whether the current incarnation has had a result of its own (or needs none).
     pub own_health: bool,
     /// The agent's host name.
     pub host: String,
     /// The agent's id.
     pub agent: String,
-    /// The port given to it.
-    pub port: u16,
-    killing: Option<PendingKill>,
+    /// The ports given to it.
+    pub ports: Vec<u16>,
+    pub(super) on: Option<Agent>,
+    pub(super) killing: Option<PendingKill>,
+    /// It is not wanted any more: no other task follows this one.
+    pub(super) unwanted: bool,
 }
 
 impl Instance {
-    /// Running, with a passing result of its own and no kill under way.
+    /// Running, with a passing result of its own and no failing one.
     #[must_use]
     pub fn is_up(&self) -> bool {
-        self.phase == Phase::Running && self.own_health && self.health.as_ref().is_none_or(|h| h.alive)
+        self.phase == Phase::Running && self.own_health && self.health.iter().flatten().all(Health::alive)
     }
 
     /// A kill has been accepted and not yet carried out.
@@ -164,23 +202,58 @@ impl Instance {
     pub fn is_being_killed(&self) -> bool {
         self.killing.is_some()
     }
+
+    /// The first of its ports, or 0.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.ports.first().copied().unwrap_or(0)
+    }
+}
+
+/// A health check of an app.
+#[derive(Clone, Debug)]
+pub(super) struct Check {
+    /// As Marathon lists it.
+    pub(super) json: Value,
+    /// When Marathon itself checks next; the agent does it when there is no such time.
+    pub(super) next: Option<DateTime<Utc>>,
+}
+
+impl Check {
+    pub(super) fn seconds(&self, key: &str) -> u64 {
+        self.json[key].as_u64().unwrap_or(0)
+    }
+
+    pub(super) fn interval(&self) -> TimeDelta {
+        span(Duration::from_secs(self.seconds("intervalSeconds").max(1)))
+    }
 }
 
 /// One app.
 #[derive(Clone, Debug)]
 pub struct App {
-    /// What it was made from; `instances` follows [`State::scale`].
+    /// Its id, number of instances and labels; `instances` follows every change of scale.
     pub spec: AppSpec,
-    /// The configuration version.
+    /// The version of its definition.
     pub version: DateTime<Utc>,
-    /// The deployment that holds it, if any.
-    pub deployment: Option<String>,
+    /// When its number of instances last changed.
+    pub scaled_at: DateTime<Utc>,
+    /// When anything else last changed.
+    pub configured_at: DateTime<Utc>,
     /// Extra time before a replacement is staged.
     pub launch_delay: Duration,
-    /// Whether its health checks pass.
+    /// Whether its health checks may pass.
     pub healthy: bool,
     /// Its instances.
     pub instances: Vec<Instance>,
+    pub(super) definition: Definition,
+    pub(super) history: Vec<(DateTime<Utc>, Definition)>,
+    pub(super) checks: Vec<Check>,
+    /// How long launches wait after failures, counted from when.
+    pub(super) backoff: Option<(Duration, DateTime<Utc>)>,
+    pub(super) last_failure: Option<Value>,
+    /// Set up by a test: its tasks serve whatever their command says.
+    pub(super) serves: bool,
 }
 
 /// A task killed on request.
@@ -224,10 +297,6 @@ pub struct LiveTask {
     pub port: u16,
 }
 
-/// A task id that is none.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BadTaskId(pub String);
-
 /// The state of the pretend Marathon.
 pub struct State {
     /// Which Marathon this is.
@@ -240,20 +309,24 @@ pub struct State {
     pub leader: String,
     /// When set, every task is on this host.
     pub host: Option<String>,
-    apps: BTreeMap<String, App>,
-    now: DateTime<Utc>,
-    kills: Vec<Kill>,
+    pub(super) apps: BTreeMap<String, App>,
+    /// Apps deleted whose tasks are still being killed.
+    pub(super) leaving: Vec<App>,
+    pub(super) deployments: Vec<Deployment>,
+    pub(super) now: DateTime<Utc>,
+    pub(super) last_version: DateTime<Utc>,
+    pub(super) kills: Vec<Kill>,
     dropped: Vec<String>,
     events: VecDeque<Event>,
     next_event: u64,
-    next_agent: u32,
+    next_agent: usize,
     next_port: u16,
     ports: Option<Box<dyn FnMut() -> u16 + Send>>,
 }
 
 const KEPT_EVENTS: usize = 5000;
 
-fn span(d: Duration) -> TimeDelta {
+pub(super) fn span(d: Duration) -> TimeDelta {
     TimeDelta::from_std(d).unwrap_or(TimeDelta::MAX)
 }
 
@@ -263,26 +336,54 @@ pub fn stamp(t: DateTime<Utc>) -> String {
     t.to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
-fn path_of(app: &str) -> String {
+pub(super) fn path_of(app: &str) -> String {
     app.trim_start_matches('/').replace('/', "_")
 }
 
-/// The parts of a task id: the app's path with underscores, and the instance's UUID.
-fn parse_id(id: &str) -> Option<(&str, &str)> {
-    let (app, rest) = if let Some(at) = id.rfind(".instance-") {
-        (&id[..at], &id[at + ".instance-".len()..])
-    } else {
-        id.rsplit_once('.')?
+/// What a task id says: the app's path with underscores, and the instance.
+#[derive(Debug, PartialEq, Eq)]
+struct TaskId {
+    app: String,
+    /// `instance` or `marathon`; ids of the old form count as the second.
+    kind: String,
+    uuid: String,
+}
+
+/// Reads a task id by the four forms that Marathon knows, in its order.
+fn parse_id(id: &str) -> Result<TaskId, Refusal> {
+    const FORMS: [&str; 4] = [
+        r"^(?<app>.+)\.(?<kind>instance|marathon)-(?<uuid>[^_.]+)[._][^.]+\.\d+$",
+        r"^(?<app>.+)\.(?<kind>instance|marathon)-(?<uuid>[^_.]+)[._][^.]+$",
+        r"^(?<app>.+)[._](?<uuid>[^_.]+)\.\d+$",
+        r"^(?<app>.+)[._](?<uuid>[^_.]+)$",
+    ];
+    static READ: LazyLock<Vec<regex::Regex>> =
+        LazyLock::new(|| FORMS.iter().filter_map(|f| regex::Regex::new(f).ok()).collect());
+    let Some(found) = READ.iter().find_map(|form| form.captures(id)) else {
+        let words =
+            format!("Invalid task id '{id}'. [taskId {id} no valid identifier (of class java.lang.String)]");
+        return Err(Refusal::message(400, &words));
     };
-    let uuid = rest.get(..36)?;
-    Uuid::parse_str(uuid).ok()?;
-    let tail = &rest[36..];
-    let fine = match tail.strip_prefix("._app") {
-        Some("") => true,
-        Some(n) => n.strip_prefix('.').is_some_and(|n| n.parse::<u32>().is_ok()),
-        None => tail.is_empty(),
-    };
-    (fine && !app.is_empty()).then_some((app, uuid))
+    let part = |name| found.name(name).map_or("", |m| m.as_str()).to_owned();
+    let uuid = part("uuid");
+    let pieces: Vec<&str> = uuid.split('-').collect();
+    if pieces.len() != 5 {
+        return Err(Refusal::message(422, &format!("Invalid UUID string: {uuid}")));
+    }
+    let hex = |p: &&&str| p.is_empty() || !p.chars().all(|c| c.is_ascii_hexdigit());
+    if let Some(bad) = pieces.iter().find(hex) {
+        return Err(Refusal::message(422, &format!("For input string: \"{bad}\"")));
+    }
+    let kind = part("kind");
+    Ok(TaskId {
+        app: part("app"),
+        kind: if kind.is_empty() {
+            "marathon".to_owned()
+        } else {
+            kind
+        },
+        uuid,
+    })
 }
 
 impl State {
@@ -296,7 +397,10 @@ impl State {
             leader: "127.0.0.1:8080".to_owned(),
             host: None,
             apps: BTreeMap::new(),
+            leaving: Vec::new(),
+            deployments: Vec::new(),
             now,
+            last_version: now,
             kills: Vec::new(),
             dropped: Vec::new(),
             events: VecDeque::new(),
@@ -323,7 +427,7 @@ impl State {
     pub fn version_text(&self) -> &'static str {
         match self.version {
             Version::V1_11 => "1.11.24",
-            Version::V1_7 => "1.7.202",
+            Version::V1_7 => "1.7.236",
         }
     }
 
@@ -336,6 +440,12 @@ impl State {
     #[must_use]
     pub fn app(&self, id: &str) -> Option<&App> {
         self.apps.get(id)
+    }
+
+    /// An app, or one deleted whose tasks still live.
+    pub(super) fn any_mut(&mut self, id: &str, uuid: &str) -> Option<&mut App> {
+        let mine = |a: &&mut App| a.spec.id == id && a.instances.iter().any(|i| i.uuid == uuid);
+        self.apps.values_mut().chain(&mut self.leaving).find(mine)
     }
 
     /// The kills carried out.
@@ -376,6 +486,16 @@ impl State {
         }
     }
 
+    /// The id of an instance.
+    #[must_use]
+    pub fn instance_id(&self, app: &App, i: &Instance) -> String {
+        let path = path_of(&app.spec.id);
+        match self.version {
+            Version::V1_11 => format!("{path}.instance-{}", i.uuid),
+            Version::V1_7 => format!("{path}.marathon-{}", i.uuid),
+        }
+    }
+
     /// The ids of the listed tasks of an app.
     #[must_use]
     pub fn task_ids(&self, app: &str) -> Vec<String> {
@@ -404,19 +524,19 @@ impl State {
 
     fn live(&self, wanted: impl Fn(&Instance) -> bool) -> Vec<LiveTask> {
         let mut tasks = Vec::new();
-        for a in self.apps.values() {
+        for a in self.apps.values().chain(&self.leaving) {
             for i in a.instances.iter().filter(|i| wanted(i)) {
                 tasks.push(LiveTask {
                     id: self.task_id(a, i),
                     app: a.spec.id.clone(),
-                    port: i.port,
+                    port: i.port(),
                 });
             }
         }
         tasks
     }
 
-    fn emit(&mut self, kind: &str, mut data: Value, at: DateTime<Utc>) {
+    pub(super) fn emit(&mut self, kind: &str, mut data: Value, at: DateTime<Utc>) {
         data["eventType"] = json!(kind);
         data["timestamp"] = json!(stamp(at));
         self.events.push_back(Event {
@@ -430,76 +550,111 @@ impl State {
         }
     }
 
-    fn waiting(&self) -> Instance {
+    /// An instance without a task.
+    pub(super) fn waiting(&self, version: DateTime<Utc>, since: DateTime<Utc>) -> Instance {
         Instance {
             uuid: Uuid::new_v4().to_string(),
             incarnation: 0,
+            version,
             phase: Phase::Waiting,
-            since: self.now,
+            since,
             staged_at: None,
             started_at: None,
-            health: None,
+            health: Vec::new(),
             own_health: false,
             host: String::new(),
             agent: String::new(),
-            port: 0,
+            ports: Vec::new(),
+            on: None,
             killing: None,
+            unwanted: false,
         }
     }
 
-    fn place(&mut self) -> (String, String, u16) {
-        let n = self.next_agent % 5;
-        self.next_agent += 1;
-        let port = match &mut self.ports {
-            Some(f) => f(),
-            None => {
-                let p = self.next_port;
-                self.next_port = if p >= 32000 { 31000 } else { p + 1 };
-                p
-            }
-        };
-        let host = self
-            .host
-            .clone()
-            .unwrap_or_else(|| format!("agent-{}.sim", n + 1));
+    /// Puts an instance on an agent with as many ports as it needs.
+    pub(super) fn put_on(&mut self, i: &mut Instance, agent: Agent, ports: usize) {
+        self.next_agent = agent.0 + 1;
+        i.on = Some(agent);
+        i.host = self.host.clone().unwrap_or_else(|| agent.host());
         let framework = self.framework_id.trim_end_matches("-0000");
-        (host, format!("{framework}-S{n}"), port)
+        i.agent = format!("{framework}-S{}", agent.0);
+        i.ports.clear();
+        for _ in 0..ports {
+            let port = match &mut self.ports {
+                Some(f) => f(),
+                None => {
+                    let p = self.next_port;
+                    self.next_port = if p >= 32000 { 31000 } else { p + 1 };
+                    p
+                }
+            };
+            i.ports.push(port);
+        }
+    }
+
+    /// The agent for the next task of an app, if its constraints allow any.
+    pub(super) fn room(&self, a: &App, but: &str) -> Option<Agent> {
+        let others: Vec<Agent> = a
+            .instances
+            .iter()
+            .filter(|i| i.uuid != but && i.phase.is_active())
+            .filter_map(|i| i.on)
+            .collect();
+        let none = Vec::new();
+        let constraints = a.definition.get("constraints").and_then(Value::as_array);
+        placement::find(constraints.unwrap_or(&none), self.next_agent, &others)
+    }
+
+    /// A version that no other change has.
+    pub(super) fn fresh_version(&mut self) -> DateTime<Utc> {
+        self.last_version = self.now.max(self.last_version + TimeDelta::milliseconds(1));
+        self.last_version
     }
 
     /// Adds an app whose instances have been running and passing for an hour.
     pub fn add_app(&mut self, spec: AppSpec) {
         let started = self.now - TimeDelta::hours(1);
-        let mut instances = Vec::new();
-        for _ in 0..spec.instances {
-            let (host, agent, port) = self.place();
-            instances.push(Instance {
+        let version = self.now - TimeDelta::hours(2);
+        let mut given = json!({
+            "id": spec.id, "cmd": spec.cmd, "instances": spec.instances, "labels": spec.labels,
+            "constraints": spec.constraints, "cpus": 0.1, "mem": 32,
+        });
+        if spec.health_checks {
+            given["healthChecks"] = json!([{"protocol": "MESOS_HTTP", "path": "/health",
+                "portIndex": 0, "gracePeriodSeconds": 10, "intervalSeconds": 5,
+                "timeoutSeconds": 5, "maxConsecutiveFailures": 3, "delaySeconds": 1}]);
+        }
+        let given = given.as_object().cloned().unwrap_or_default();
+        let definition = definition::complete(&spec.id, &given, self.version);
+        let health: Vec<Option<Health>> = (0..usize::from(spec.health_checks))
+            .map(|_| {
+                Some(Health {
+                    first_success: Some(started + TimeDelta::seconds(5)),
+                    last_success: Some(started + TimeDelta::seconds(5)),
+                    ..Health::default()
+                })
+            })
+            .collect();
+        let count = spec.instances;
+        let mut app = self.new_app(definition, version);
+        app.serves = true;
+        for _ in 0..count {
+            let mut i = Instance {
                 incarnation: 1,
                 phase: Phase::Running,
-                since: started,
                 staged_at: Some(started - TimeDelta::seconds(2)),
                 started_at: Some(started),
-                health: spec.health_checks.then_some(Health {
-                    alive: true,
-                    consecutive_failures: 0,
-                    first_success: Some(started + TimeDelta::seconds(5)),
-                    last_success: Some(self.now),
-                    last_failure: None,
-                }),
+                health: health.clone(),
                 own_health: true,
-                host,
-                agent,
-                port,
-                ..self.waiting()
-            });
+                ..self.waiting(version, started)
+            };
+            let agent = self
+                .room(&app, "")
+                .unwrap_or(Agent(self.next_agent % placement::AGENTS));
+            self.put_on(&mut i, agent, definition::ports_of(&app.definition));
+            app.instances.push(i);
         }
-        let app = App {
-            version: self.now - TimeDelta::hours(2),
-            deployment: None,
-            launch_delay: Duration::ZERO,
-            healthy: true,
-            instances,
-            spec,
-        };
+        app.spec = spec;
         self.apps.insert(app.spec.id.clone(), app);
     }
 
@@ -513,33 +668,20 @@ impl State {
 
     /// Changes the number of instances; new ones wait for an offer, surplus ones go at once.
     pub fn scale(&mut self, id: &str, instances: u32) {
-        let fresh = self.waiting();
         let now = self.now;
-        if let Some(app) = self.apps.get_mut(id) {
-            app.spec.instances = instances;
-            app.version = now;
-            app.instances.truncate(instances as usize);
-            while app.instances.len() < instances as usize {
-                app.instances.push(Instance {
-                    uuid: Uuid::new_v4().to_string(),
-                    ..fresh.clone()
-                });
-            }
-        }
-    }
-
-    /// Puts an app under a deployment, or ends it.
-    pub fn set_deployment(&mut self, app: &str, deployment: Option<&str>) {
-        let at = self.now;
-        let Some(a) = self.apps.get_mut(app) else {
+        let version = self.fresh_version();
+        let Some(mut app) = self.apps.remove(id) else {
             return;
         };
-        let before = std::mem::replace(&mut a.deployment, deployment.map(str::to_owned));
-        match (before, deployment) {
-            (_, Some(d)) => self.emit("deployment_info", json!({"plan": {"id": d}}), at),
-            (Some(d), None) => self.emit("deployment_success", json!({"id": d}), at),
-            (None, None) => {}
+        app.spec.instances = instances;
+        app.definition.insert("instances".to_owned(), json!(instances));
+        app.version = version;
+        app.scaled_at = version;
+        app.instances.truncate(instances as usize);
+        while app.instances.len() < instances as usize {
+            app.instances.push(self.waiting(version, now));
         }
+        self.apps.insert(id.to_owned(), app);
     }
 
     /// Holds the replacements of an app back for this long on top of the usual.
@@ -558,404 +700,131 @@ impl State {
 
     /// A task dies of itself. Says whether it was live.
     pub fn fail_task(&mut self, id: &str) -> bool {
-        let Some((app, n)) = self.find(id) else {
+        let Ok(Some((app, uuid))) = self.find(id) else {
             return false;
         };
-        let a = &self.apps[&app];
-        let i = &a.instances[n];
-        if self.task_id(a, i) != id || !matches!(i.phase, Phase::Running | Phase::Staging) {
-            return false;
+        let found = self.apps.get(&app).and_then(|a| {
+            let i = a.instances.iter().find(|i| i.uuid == uuid)?;
+            (self.task_id(a, i) == id && i.phase.is_active()).then_some(())
+        });
+        if found.is_some() {
+            let now = self.now;
+            self.die(&app, &uuid, "TASK_FAILED", "Command exited with status 1", now);
         }
-        let now = self.now;
-        self.die(&app, n, "TASK_FAILED", now);
-        true
+        found.is_some()
     }
 
-    /// The app and the place of the instance a task id belongs to, whatever the incarnation.
-    fn find(&self, id: &str) -> Option<(String, usize)> {
-        let (path, uuid) = parse_id(id)?;
-        self.apps.values().find_map(|a| {
-            if path_of(&a.spec.id) != path {
-                return None;
+    /// The app and the instance a task id belongs to, whatever the incarnation.
+    ///
+    /// # Errors
+    /// It is no task id.
+    pub(super) fn find(&self, id: &str) -> Result<Option<(String, String)>, Refusal> {
+        let said = parse_id(id)?;
+        let kind = match self.version {
+            Version::V1_11 => "instance",
+            Version::V1_7 => "marathon",
+        };
+        if said.kind != kind {
+            return Ok(None);
+        }
+        let known =
+            |a: &App| path_of(&a.spec.id) == said.app && a.instances.iter().any(|i| i.uuid == said.uuid);
+        let app = self.apps.values().find(|a| known(a));
+        Ok(app.map(|a| (a.spec.id.clone(), said.uuid)))
+    }
+
+    /// The instances that task ids belong to, each once, grouped by app, with the id asked for.
+    ///
+    /// # Errors
+    /// One of them is no task id.
+    pub(super) fn find_all(
+        &self,
+        ids: &[String],
+    ) -> Result<BTreeMap<String, Vec<(String, String)>>, Refusal> {
+        let mut found: BTreeMap<String, Vec<(String, String)>> = BTreeMap::new();
+        for id in ids {
+            if let Some((app, uuid)) = self.find(id)? {
+                let list = found.entry(app).or_default();
+                if list.iter().all(|(known, _)| *known != uuid) {
+                    list.push((uuid, id.clone()));
+                }
             }
-            let n = a.instances.iter().position(|i| i.uuid == uuid)?;
-            Some((a.spec.id.clone(), n))
-        })
+        }
+        Ok(found)
     }
 
     /// A kill request: the rows before the kill of the tasks that exist.
     ///
+    /// With `wipe`, the instances are given up and others take their place.
+    ///
     /// # Errors
     /// One of the ids is no task id; nothing is killed then.
-    pub fn kill(
-        &mut self,
-        ids: &[String],
-        intent: Option<&str>,
-        scale: bool,
-    ) -> Result<Vec<Value>, BadTaskId> {
-        if let Some(bad) = ids.iter().find(|id| parse_id(id).is_none()) {
-            return Err(BadTaskId(bad.clone()));
+    pub fn kill(&mut self, ids: &[String], intent: Option<&str>, wipe: bool) -> Result<Vec<Value>, Refusal> {
+        let found = self.find_all(ids)?;
+        let rows = self.rows_of(ids)?;
+        for (app, wanted) in found {
+            self.kill_in(&app, &wanted, intent, wipe);
         }
-        let due = self.now + span(self.timings.kill_delay);
-        // 1.7 looks at what was under way before this request.
-        let busy: Vec<String> = self
-            .apps
-            .values()
-            .filter(|a| a.deployment.is_some() || a.instances.iter().any(Instance::is_being_killed))
-            .map(|a| a.spec.id.clone())
-            .collect();
+        Ok(rows)
+    }
+
+    /// The rows of those of these tasks that exist, without what health checks say.
+    ///
+    /// # Errors
+    /// One of the ids is no task id.
+    pub fn rows_of(&self, ids: &[String]) -> Result<Vec<Value>, Refusal> {
         let mut rows = Vec::new();
-        for id in ids {
-            let Some((app, n)) = self.find(id) else {
+        for (app, wanted) in self.find_all(ids)? {
+            let Some(a) = self.apps.get(&app) else {
                 continue;
             };
-            let a = &self.apps[&app];
-            if a.instances[n].phase == Phase::Waiting {
-                continue;
-            }
-            rows.push(self.row(a, &a.instances[n]));
-            if self.version == Version::V1_7 && busy.contains(&app) {
-                self.dropped.push(id.clone());
-                continue;
-            }
-            if let Some(i) = self
-                .apps
-                .get_mut(&app)
-                .and_then(|a| a.instances.get_mut(n))
-                .filter(|i| i.killing.is_none() && matches!(i.phase, Phase::Running | Phase::Staging))
-            {
-                i.killing = Some(PendingKill {
-                    due,
-                    asked: id.clone(),
-                    intent: intent.map(str::to_owned),
-                    scale,
-                });
+            let listed =
+                |i: &&Instance| i.phase != Phase::Waiting && wanted.iter().any(|(uuid, _)| *uuid == i.uuid);
+            for i in a.instances.iter().filter(listed) {
+                let mut row = self.row(a, i);
+                row["healthCheckResults"] = json!([]);
+                rows.push(row);
             }
         }
         Ok(rows)
     }
 
-    /// What a kill would answer, without doing it.
-    #[must_use]
-    pub fn rows_of(&self, ids: &[String]) -> Vec<Value> {
-        ids.iter()
-            .filter_map(|id| self.find(id))
-            .map(|(app, n)| {
-                let a = &self.apps[&app];
-                self.row(a, &a.instances[n])
-            })
-            .collect()
-    }
-
-    fn status(&mut self, app: &str, n: usize, status: &str, at: DateTime<Utc>) {
-        let a = &self.apps[app];
-        let i = &a.instances[n];
-        let data = json!({
-            "slaveId": i.agent, "taskId": self.task_id(a, i), "taskStatus": status, "message": "",
-            "appId": app, "host": i.host, "ipAddresses": [],
-            "ports": if i.port == 0 { vec![] } else { vec![i.port] },
-            "version": stamp(a.version),
-        });
-        self.emit("status_update_event", data, at);
-    }
-
-    fn die(&mut self, app: &str, n: usize, status: &'static str, at: DateTime<Utc>) {
-        self.status(app, n, status, at);
-        let v17 = self.version == Version::V1_7;
-        let fresh = self.waiting();
+    /// Kills instances of one app, each given with the task id asked for.
+    pub(super) fn kill_in(
+        &mut self,
+        app: &str,
+        wanted: &[(String, String)],
+        intent: Option<&str>,
+        wipe: bool,
+    ) {
+        let due = self.now + span(self.timings.kill_delay);
+        let locked = self.holders(app).next().is_some();
         let Some(a) = self.apps.get_mut(app) else {
             return;
         };
-        let i = &mut a.instances[n];
-        i.killing = None;
-        if v17 {
-            *i = Instance { since: at, ..fresh };
-        } else {
-            i.phase = Phase::Down(status);
-            i.since = at;
-            i.staged_at = None;
-            i.started_at = None;
-            i.own_health = false;
-        }
-    }
-
-    fn execute_kill(&mut self, app: &str, n: usize, kill: PendingKill) {
-        let (mut down, mut down_in_app) = (Vec::new(), Vec::new());
-        for a in self.apps.values() {
-            for (m, i) in a.instances.iter().enumerate() {
-                if i.is_up() || (a.spec.id == app && m == n) {
-                    continue;
-                }
-                down.push(self.task_id(a, i));
-                if a.spec.id == app {
-                    down_in_app.push(self.task_id(a, i));
-                }
-            }
-        }
-        let a = &self.apps[app];
-        let killed = self.task_id(a, &a.instances[n]);
-        self.kills.push(Kill {
-            at: kill.due,
-            app: app.to_owned(),
-            intent: kill.intent,
-            asked: kill.asked,
-            killed,
-            others_down: down,
-            others_down_in_app: down_in_app,
-        });
-        self.die(app, n, "TASK_KILLED", kill.due);
-        if kill.scale
-            && let Some(a) = self.apps.get_mut(app)
-        {
-            a.instances.remove(n);
-            a.spec.instances = a.spec.instances.saturating_sub(1);
-        }
-    }
-
-    /// The next step of an instance: when it is due.
-    fn due(&self, a: &App, i: &Instance) -> Option<DateTime<Utc>> {
-        let t = &self.timings;
-        let step = match i.phase {
-            Phase::Waiting | Phase::Down(_) => Some(i.since + span(t.offer_delay) + span(a.launch_delay)),
-            Phase::Staging => Some(i.since + span(t.start_delay)),
-            Phase::Running if !i.own_health => Some(i.since + span(t.health_delay)),
-            Phase::Running => None,
-        };
-        match (step, i.killing.as_ref().map(|k| k.due)) {
-            (Some(s), Some(k)) => Some(s.min(k)),
-            (s, k) => s.or(k),
-        }
-    }
-
-    fn step(&mut self, app: &str, n: usize, at: DateTime<Utc>) {
-        let kill = self.apps.get_mut(app).and_then(|a| {
-            let k = &mut a.instances[n].killing;
-            if k.as_ref().is_some_and(|k| k.due <= at) {
-                k.take()
-            } else {
-                None
-            }
-        });
-        if let Some(kill) = kill {
-            self.execute_kill(app, n, kill);
+        let under_way = |i: &Instance| i.killing.as_ref().is_some_and(|k| k.by == Killer::Request);
+        // 1.7 looks at what was under way before this request.
+        if self.version == Version::V1_7 && !wipe && (locked || a.instances.iter().any(under_way)) {
+            self.dropped.extend(wanted.iter().map(|(_, asked)| asked.clone()));
             return;
         }
-        let phase = self.apps[app].instances[n].phase;
-        let placed = matches!(phase, Phase::Waiting | Phase::Down(_)).then(|| self.place());
-        let Some(a) = self.apps.get_mut(app) else {
-            return;
-        };
-        let (checked, healthy) = (a.spec.health_checks, a.healthy);
-        let i = &mut a.instances[n];
-        let mut status = None;
-        if let Some((host, agent, port)) = placed {
-            i.incarnation += 1;
-            i.phase = Phase::Staging;
-            i.since = at;
-            i.staged_at = Some(at);
-            (i.host, i.agent, i.port) = (host, agent, port);
-            status = Some("TASK_STAGING");
-        } else if phase == Phase::Staging {
-            i.phase = Phase::Running;
-            i.since = at;
-            i.started_at = Some(at);
-            i.own_health = !checked;
-            status = Some("TASK_RUNNING");
-        } else {
-            i.own_health = true;
-            i.health = Some(Health {
-                alive: healthy,
-                consecutive_failures: u32::from(!healthy),
-                first_success: healthy.then_some(at),
-                last_success: healthy.then_some(at),
-                last_failure: (!healthy).then_some(at),
-            });
-            let data = {
-                let a = &self.apps[app];
-                let i = &a.instances[n];
-                json!({"appId": app, "instanceId": self.instance_text(a, i),
-                       "taskId": self.task_id(a, i), "version": stamp(a.version), "alive": healthy})
+        for (uuid, asked) in wanted {
+            let Some(i) = a.instances.iter_mut().find(|i| i.uuid == *uuid) else {
+                continue;
             };
-            self.emit("health_status_changed_event", data, at);
-        }
-        if let Some(status) = status {
-            self.status(app, n, status, at);
-        }
-    }
-
-    /// Moves time on, doing everything that falls due in the order it falls due.
-    pub fn advance(&mut self, now: DateTime<Utc>) {
-        loop {
-            let next = self
-                .apps
-                .values()
-                .flat_map(|a| {
-                    a.instances.iter().enumerate().filter_map(|(n, i)| {
-                        let due = self.due(a, i)?;
-                        Some((due, a.spec.id.clone(), n))
-                    })
-                })
-                .filter(|(due, ..)| *due <= now)
-                .min();
-            let Some((due, app, n)) = next else {
-                break;
-            };
-            self.step(&app, n, due);
-        }
-        self.now = self.now.max(now);
-        let now = self.now;
-        for a in self.apps.values_mut().filter(|a| a.spec.health_checks) {
-            for i in &mut a.instances {
-                if i.phase != Phase::Running || !i.own_health {
-                    continue;
-                }
-                if let Some(h) = &mut i.health {
-                    h.alive = a.healthy;
-                    if a.healthy {
-                        h.consecutive_failures = 0;
-                        h.first_success.get_or_insert(now);
-                        h.last_success = Some(now);
-                    } else {
-                        h.consecutive_failures = h.consecutive_failures.saturating_add(1);
-                        h.last_failure = Some(now);
-                    }
-                }
+            i.unwanted |= wipe;
+            if i.phase.is_active() && i.killing.is_none() {
+                i.killing = Some(PendingKill {
+                    due,
+                    asked: asked.clone(),
+                    intent: intent.map(str::to_owned),
+                    by: Killer::Request,
+                });
             }
         }
-    }
-
-    fn instance_text(&self, a: &App, i: &Instance) -> String {
-        let path = path_of(&a.spec.id);
-        match self.version {
-            Version::V1_11 => format!("instance [{path}.instance-{}]", i.uuid),
-            Version::V1_7 => format!("instance [{path}.marathon-{}]", i.uuid),
+        if wipe {
+            self.refill(app);
         }
-    }
-
-    /// A task as Marathon lists it.
-    #[must_use]
-    pub fn row(&self, a: &App, i: &Instance) -> Value {
-        let (state, down) = match i.phase {
-            Phase::Down(s) => (s, true),
-            Phase::Staging | Phase::Waiting => ("TASK_STAGING", false),
-            Phase::Running => ("TASK_RUNNING", false),
-        };
-        let mut row = json!({
-            "id": self.task_id(a, i),
-            "appId": a.spec.id,
-            "host": i.host,
-            "slaveId": i.agent,
-            "state": state,
-            "servicePorts": [],
-            "ipAddresses": [],
-            "localVolumes": [],
-            "region": "default-region",
-            "zone": "default-zone",
-            "role": "*",
-        });
-        if !down {
-            row["ports"] = json!([i.port]);
-            row["version"] = json!(stamp(a.version));
-            if let Some(t) = i.staged_at {
-                row["stagedAt"] = json!(stamp(t));
-            }
-            if let Some(t) = i.started_at {
-                row["startedAt"] = json!(stamp(t));
-            }
-        }
-        if let Some(h) = &i.health {
-            let mut r = json!({
-                "alive": h.alive,
-                "consecutiveFailures": h.consecutive_failures,
-                "instanceId": self.instance_text(a, i),
-            });
-            for (key, t) in [
-                ("firstSuccess", h.first_success),
-                ("lastSuccess", h.last_success),
-                ("lastFailure", h.last_failure),
-            ] {
-                if let Some(t) = t {
-                    r[key] = json!(stamp(t));
-                }
-            }
-            row["healthCheckResults"] = json!([r]);
-        }
-        row
-    }
-
-    /// The tasks of an app as Marathon lists them.
-    #[must_use]
-    pub fn rows(&self, a: &App) -> Vec<Value> {
-        a.instances
-            .iter()
-            .filter(|i| i.phase != Phase::Waiting)
-            .map(|i| self.row(a, i))
-            .collect()
-    }
-
-    /// An app's definition and counts as Marathon lists them.
-    #[must_use]
-    pub fn app_json(&self, a: &App, tasks: bool) -> Value {
-        let count = |f: &dyn Fn(&Instance) -> bool| a.instances.iter().filter(|i| f(i)).count();
-        let checks = if a.spec.health_checks {
-            json!([{"protocol": "MESOS_HTTP", "path": "/health", "portIndex": 0,
-                    "gracePeriodSeconds": 10, "intervalSeconds": 5, "timeoutSeconds": 5,
-                    "maxConsecutiveFailures": 3, "delaySeconds": 1, "ipProtocol": "IPv4"}])
-        } else {
-            json!([])
-        };
-        let deployments: Vec<Value> = a.deployment.iter().map(|d| json!({"id": d})).collect();
-        let mut app = json!({
-            "id": a.spec.id, "cmd": a.spec.cmd, "cpus": 0.1, "mem": 32, "disk": 0, "gpus": 0,
-            "instances": a.spec.instances, "labels": a.spec.labels, "env": {}, "executor": "",
-            "constraints": a.spec.constraints, "fetch": [], "dependencies": [],
-            "backoffSeconds": 1, "backoffFactor": 1.15, "maxLaunchDelaySeconds": 300,
-            "healthChecks": checks, "readinessChecks": [], "requirePorts": false,
-            "portDefinitions": [{"port": 0, "protocol": "tcp", "name": "default"}],
-            "networks": [{"mode": "host"}], "role": "*", "killSelection": "YOUNGEST_FIRST",
-            "upgradeStrategy": {"minimumHealthCapacity": 1, "maximumOverCapacity": 1},
-            "unreachableStrategy": {"inactiveAfterSeconds": 0, "expungeAfterSeconds": 0},
-            "version": stamp(a.version),
-            "versionInfo": {"lastScalingAt": stamp(a.version), "lastConfigChangeAt": stamp(a.version)},
-            "tasksStaged": count(&|i| i.phase == Phase::Staging),
-            "tasksRunning": count(&|i| i.phase == Phase::Running),
-            "tasksHealthy": count(&|i| i.phase == Phase::Running
-                && i.health.as_ref().is_some_and(|h| h.alive)),
-            "tasksUnhealthy": count(&|i| i.phase == Phase::Running
-                && i.health.as_ref().is_some_and(|h| !h.alive)),
-            "deployments": deployments,
-        });
-        if tasks {
-            app["tasks"] = json!(self.rows(a));
-        }
-        app
-    }
-
-    /// The launch queue.
-    #[must_use]
-    pub fn queue_json(&self) -> Value {
-        let queue: Vec<Value> = self
-            .apps
-            .values()
-            .filter_map(|a| {
-                let waiting: Vec<_> = a
-                    .instances
-                    .iter()
-                    .filter(|i| matches!(i.phase, Phase::Waiting | Phase::Down(_)))
-                    .collect();
-                let first = waiting.first()?;
-                let left = (first.since + span(a.launch_delay) - self.now)
-                    .num_seconds()
-                    .max(0);
-                Some(json!({
-                    "count": waiting.len(),
-                    "delay": {"timeLeftSeconds": left, "overdue": left == 0},
-                    "since": stamp(first.since),
-                    "app": self.app_json(a, false),
-                }))
-            })
-            .collect();
-        json!({"queue": queue})
     }
 }
 
@@ -1005,7 +874,8 @@ mod tests {
         s.advance(at(2300));
         let r = first(&s);
         let h = &r["healthCheckResults"][0];
-        assert!(h["firstSuccess"].as_str() > r["startedAt"].as_str());
+        assert!(h["lastSuccess"].as_str() > r["startedAt"].as_str());
+        assert!(h["firstSuccess"].as_str() < r["startedAt"].as_str());
     }
 
     #[test]

@@ -1,0 +1,376 @@
+//! Apps, tasks and queues as Marathon lists them.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
+
+use super::definition;
+use super::life::addresses;
+use super::state::{App, Health, Instance, Phase, State, Version, stamp};
+
+/// What is listed with an app besides its definition, counts and deployments.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Embed {
+    /// Its tasks.
+    pub tasks: bool,
+    /// Its last failed task.
+    pub last_failure: bool,
+    /// Counts by version.
+    pub stats: bool,
+    /// The results of readiness checks.
+    pub readiness: bool,
+}
+
+impl Embed {
+    /// What the names in a query ask for; unknown ones ask for nothing.
+    pub fn read<'a>(names: impl Iterator<Item = &'a str>) -> Self {
+        let mut embed = Self::default();
+        for name in names {
+            let bare = ["group.apps.", "apps.", "app."]
+                .iter()
+                .find_map(|p| name.strip_prefix(p))
+                .unwrap_or(name);
+            match bare {
+                "tasks" => embed.tasks = true,
+                "failures" => (embed.tasks, embed.last_failure) = (true, true),
+                "lastTaskFailure" => embed.last_failure = true,
+                "taskStats" => embed.stats = true,
+                "readiness" => embed.readiness = true,
+                _ => {}
+            }
+        }
+        embed
+    }
+}
+
+/// The reasons for which an offer is not used, in the order they are asked.
+const REASONS: [&str; 10] = [
+    "UnfulfilledRole",
+    "UnfulfilledConstraint",
+    "NoCorrespondingReservationFound",
+    "AgentMaintenance",
+    "InsufficientCpus",
+    "InsufficientMemory",
+    "InsufficientDisk",
+    "InsufficientGpus",
+    "InsufficientPorts",
+    "DeclinedScarceResources",
+];
+
+/// How many offers got past each question, if so many failed at the constraints.
+fn funnel(offers: usize, unfit: usize) -> Value {
+    let mut left = offers;
+    REASONS
+        .iter()
+        .map(|reason| {
+            let processed = left;
+            let declined = if *reason == "UnfulfilledConstraint" {
+                unfit
+            } else {
+                0
+            };
+            left -= declined;
+            json!({"reason": reason, "declined": declined, "processed": processed})
+        })
+        .collect()
+}
+
+fn counts<'a>(instances: impl Iterator<Item = &'a Instance> + Clone) -> [usize; 4] {
+    let count = |f: &dyn Fn(&Instance) -> bool| {
+        let active = instances.clone().filter(|i| i.phase.is_active());
+        active.filter(|i| f(i)).count()
+    };
+    let results = |i: &Instance| -> Vec<bool> { i.health.iter().flatten().map(Health::alive).collect() };
+    [
+        count(&|i| i.phase == Phase::Staging),
+        count(&|i| i.phase == Phase::Running),
+        count(&|i| !results(i).is_empty() && results(i).iter().all(|alive| *alive)),
+        count(&|i| results(i).iter().any(|alive| !*alive)),
+    ]
+}
+
+impl State {
+    /// Numbers as this version writes them.
+    pub(super) fn numbers(&self, v: Value) -> Value {
+        match self.version {
+            Version::V1_11 => v,
+            Version::V1_7 => definition::plain(v),
+        }
+    }
+
+    /// A task as Marathon lists it.
+    #[must_use]
+    pub fn row(&self, a: &App, i: &Instance) -> Value {
+        let (state, down) = match i.phase {
+            Phase::Down(s) => (s, true),
+            Phase::Staging | Phase::Waiting => ("TASK_STAGING", false),
+            Phase::Starting => ("TASK_STARTING", false),
+            Phase::Running => ("TASK_RUNNING", false),
+        };
+        let health: Vec<Value> = i
+            .health
+            .iter()
+            .flatten()
+            .map(|h| {
+                let mut r = json!({
+                    "alive": h.alive(),
+                    "consecutiveFailures": h.consecutive_failures,
+                    "instanceId": format!("instance [{}]", self.instance_id(a, i)),
+                });
+                for (key, t) in [
+                    ("firstSuccess", h.first_success),
+                    ("lastSuccess", h.last_success),
+                    ("lastFailure", h.last_failure),
+                ] {
+                    if let Some(t) = t {
+                        r[key] = json!(stamp(t));
+                    }
+                }
+                if let Some(cause) = &h.last_failure_cause {
+                    r["lastFailureCause"] = json!(cause);
+                }
+                r
+            })
+            .collect();
+        let mut row = json!({
+            "id": self.task_id(a, i),
+            "appId": a.spec.id,
+            "host": i.host,
+            "slaveId": i.agent,
+            "state": state,
+            "ports": [],
+            "servicePorts": [],
+            "ipAddresses": addresses(i),
+            "healthCheckResults": health,
+            "localVolumes": [],
+        });
+        if let Some(agent) = i.on {
+            row["region"] = json!(agent.region());
+            row["zone"] = json!(agent.zone());
+        }
+        if self.version == Version::V1_11 {
+            row["role"] = a.definition.get("role").cloned().unwrap_or_else(|| json!("*"));
+        }
+        if !down {
+            row["ports"] = json!(i.ports);
+            row["version"] = json!(stamp(i.version));
+            for (key, t) in [("stagedAt", i.staged_at), ("startedAt", i.started_at)] {
+                if let Some(t) = t {
+                    row[key] = json!(stamp(t));
+                }
+            }
+        }
+        row
+    }
+
+    /// The tasks of an app as Marathon lists them.
+    #[must_use]
+    pub fn rows(&self, a: &App) -> Vec<Value> {
+        a.instances
+            .iter()
+            .filter(|i| i.phase != Phase::Waiting)
+            .map(|i| self.row(a, i))
+            .collect()
+    }
+
+    /// An app's definition with its versions.
+    pub(super) fn definition_json(&self, a: &App) -> Value {
+        let mut app = json!(a.definition);
+        app["version"] = json!(stamp(a.version));
+        app["versionInfo"] = json!({
+            "lastScalingAt": stamp(a.scaled_at), "lastConfigChangeAt": stamp(a.configured_at)});
+        self.numbers(app)
+    }
+
+    /// An app as Marathon lists it.
+    #[must_use]
+    pub fn app_json(&self, a: &App, embed: Embed) -> Value {
+        let mut app = self.definition_json(a);
+        let [staged, running, healthy, unhealthy] = counts(a.instances.iter());
+        app["tasksStaged"] = json!(staged);
+        app["tasksRunning"] = json!(running);
+        app["tasksHealthy"] = json!(healthy);
+        app["tasksUnhealthy"] = json!(unhealthy);
+        app["deployments"] = self.holders(&a.spec.id).map(|d| json!({"id": d.id})).collect();
+        if embed.tasks {
+            app["tasks"] = json!(self.rows(a));
+        }
+        if embed.readiness {
+            app["readinessCheckResults"] = json!([]);
+        }
+        if embed.last_failure
+            && let Some(failure) = &a.last_failure
+        {
+            app["lastTaskFailure"] = failure.clone();
+        }
+        if embed.stats {
+            let key = match self.version {
+                Version::V1_11 => "tasksStats",
+                Version::V1_7 => "taskStats",
+            };
+            app[key] = self.stats(a);
+        }
+        app
+    }
+
+    fn stats(&self, a: &App) -> Value {
+        let mut stats = json!({});
+        let of = |wanted: &dyn Fn(DateTime<Utc>) -> bool| {
+            let chosen = a
+                .instances
+                .iter()
+                .filter(|i| i.phase.is_active() && wanted(i.version));
+            let chosen: Vec<&Instance> = chosen.collect();
+            if chosen.is_empty() {
+                return None;
+            }
+            let [staged, running, healthy, unhealthy] = counts(chosen.iter().copied());
+            let mut stats = json!({"counts": {"staged": staged, "running": running,
+                "healthy": healthy, "unhealthy": unhealthy}});
+            let mut ages: Vec<i64> = chosen
+                .iter()
+                .filter_map(|i| i.started_at)
+                .map(|t| (self.now - t).num_milliseconds())
+                .collect();
+            ages.sort_unstable();
+            if !ages.is_empty() {
+                #[expect(clippy::cast_precision_loss, reason = "a lifetime in milliseconds is small")]
+                let seconds = |ms: i64| ms as f64 / 1000.0;
+                let middle = ages[ages.len() / 2];
+                let average = ages.iter().sum::<i64>() / i64::try_from(ages.len()).unwrap_or(1);
+                stats["lifeTime"] =
+                    json!({"averageSeconds": seconds(average), "medianSeconds": seconds(middle)});
+            }
+            Some(json!({"stats": stats}))
+        };
+        for (key, found) in [
+            ("startedAfterLastScaling", of(&|v| v >= a.scaled_at)),
+            ("withLatestConfig", of(&|v| v >= a.configured_at)),
+            ("withOutdatedConfig", of(&|v| v < a.configured_at)),
+            ("totalSummary", of(&|_| true)),
+        ] {
+            if let Some(found) = found {
+                stats[key] = found;
+            }
+        }
+        stats
+    }
+
+    /// The launch queue.
+    #[must_use]
+    pub fn queue_json(&self) -> Value {
+        let queue: Vec<Value> = self.apps.values().filter_map(|a| self.queued(a)).collect();
+        json!({"queue": queue})
+    }
+
+    fn queued(&self, a: &App) -> Option<Value> {
+        let waits = |i: &&Instance| matches!(i.phase, Phase::Waiting | Phase::Down(_)) && !i.unwanted;
+        let waiting: Vec<&Instance> = a.instances.iter().filter(waits).collect();
+        let first = waiting.iter().min_by_key(|i| i.since)?;
+        let from = first.since + super::state::span(a.launch_delay);
+        let until = a
+            .backoff
+            .map_or(from, |(delay, since)| from.max(since + super::state::span(delay)));
+        let left = (until - self.now).num_seconds().max(0);
+        let stuck = self.room(a, &first.uuid).is_none();
+        let offers = if stuck { super::placement::AGENTS } else { 0 };
+        let used = a.instances.iter().filter(|i| i.phase.is_active()).count();
+        let mut summary = json!({
+            "processedOffersCount": offers + used,
+            "unusedOffersCount": offers,
+            "rejectSummaryLastOffers": funnel(offers, offers),
+            "rejectSummaryLaunchAttempt": funnel(offers + used, offers),
+        });
+        if stuck {
+            summary["lastUnusedOfferAt"] = json!(stamp(self.now));
+        }
+        if let Some(t) = a.instances.iter().filter_map(|i| i.staged_at).max() {
+            summary["lastUsedOfferAt"] = json!(stamp(t));
+        }
+        let mut item = json!({
+            "count": waiting.len(),
+            "delay": {"timeLeftSeconds": left, "overdue": left == 0},
+            "since": stamp(first.since),
+            "processedOffersSummary": summary,
+            "app": self.definition_json(a),
+        });
+        if self.version == Version::V1_11 {
+            item["role"] = a.definition.get("role").cloned().unwrap_or_else(|| json!("*"));
+        }
+        Some(item)
+    }
+
+    /// The running deployments.
+    #[must_use]
+    pub fn deployments_json(&self) -> Value {
+        self.deployments
+            .iter()
+            .map(super::deploy::Deployment::json)
+            .collect()
+    }
+
+    /// The service ports of an app.
+    pub(super) fn service_ports(a: &App) -> Vec<Value> {
+        let list = |v: Option<&Value>, key: &str| -> Vec<Value> {
+            let list = v.and_then(Value::as_array).into_iter().flatten();
+            list.map(|p| p[key].clone()).collect()
+        };
+        let mapped = a.definition.get("container").map(|c| &c["portMappings"]);
+        if mapped.is_some_and(Value::is_array) {
+            list(mapped, "servicePort")
+        } else {
+            list(a.definition.get("portDefinitions"), "port")
+        }
+    }
+
+    /// The groups there are, with the versions of what is in them.
+    fn groups(&self) -> BTreeMap<String, DateTime<Utc>> {
+        let mut groups: BTreeMap<String, DateTime<Utc>> = BTreeMap::new();
+        groups.insert("/".to_owned(), self.last_version);
+        for a in self.apps.values() {
+            let mut group = definition::parent(&a.spec.id);
+            while group != "/" {
+                let version = groups.entry(group.clone()).or_insert(a.version);
+                *version = a.version.max(*version);
+                group = definition::parent(&group);
+            }
+        }
+        groups
+    }
+
+    /// Whether there is such a group.
+    pub(super) fn is_group(&self, id: &str) -> bool {
+        self.groups().contains_key(id)
+    }
+
+    /// The apps in a group and below it.
+    pub(super) fn apps_below<'a>(&'a self, group: &'a str) -> impl Iterator<Item = &'a App> {
+        let prefix = format!("{}/", group.trim_end_matches('/'));
+        self.apps.values().filter(move |a| a.spec.id.starts_with(&prefix))
+    }
+
+    /// A group as Marathon lists it.
+    pub(super) fn group_json(&self, id: &str) -> Value {
+        let groups = self.groups();
+        let here = |child: &str| child != "/" && definition::parent(child) == id;
+        let below: Vec<Value> = groups
+            .keys()
+            .filter(|g| here(g))
+            .map(|g| self.group_json(g))
+            .collect();
+        let apps: Vec<Value> = self
+            .apps
+            .values()
+            .filter(|a| here(&a.spec.id))
+            .map(|a| self.definition_json(a))
+            .collect();
+        let version = groups.get(id).copied().unwrap_or(self.last_version);
+        let mut group = json!({"id": id, "apps": apps, "groups": below, "pods": [],
+            "dependencies": [], "version": stamp(version)});
+        if self.version == Version::V1_11 {
+            group["enforceRole"] = json!(false);
+        }
+        group
+    }
+}

@@ -6,6 +6,7 @@ mod demo;
 mod gates;
 mod marathon_answers;
 mod policy_files;
+mod process;
 mod restarts;
 mod slack_door;
 mod steady_state;

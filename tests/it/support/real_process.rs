@@ -201,7 +201,8 @@ spec:
         std::fs::write(folder.join("policies").join(format!("{POLICY}.yaml")), policy)
     }
 
-    fn settings(&self) -> PathBuf {
+    /// The settings file.
+    pub fn settings(&self) -> PathBuf {
         self.folder.path().join("heartbreak.yaml")
     }
 
@@ -245,12 +246,29 @@ spec:
 
     /// Starts the operator; it may not listen yet.
     pub fn start(&self) -> Result<Operator, String> {
+        let mut command = self.binary();
+        command.arg("run");
+        self.spawn(command)
+    }
+
+    /// Starts the operator so that no file of it may grow beyond this many blocks of 1,024 bytes: the
+    /// journal's next page is refused as on a full disk.
+    pub fn start_with_little_room(&self, blocks: u32) -> Result<Operator, String> {
+        let mut command = Command::new("bash");
+        let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" run");
+        command
+            .args(["-c", &script, env!("CARGO_BIN_EXE_heartbreak")])
+            .env_clear()
+            .env("HEARTBREAK_SETTINGS", self.settings())
+            .stdin(Stdio::null());
+        self.spawn(command)
+    }
+
+    fn spawn(&self, mut command: Command) -> Result<Operator, String> {
         let number = self.starts.fetch_add(1, Ordering::Relaxed) + 1;
         let log = self.folder.path().join(format!("stderr-{number}.log"));
         let file = std::fs::File::create(&log).map_err(|e| e.to_string())?;
-        let child = self
-            .binary()
-            .arg("run")
+        let child = command
             .stdout(Stdio::null())
             .stderr(file)
             .kill_on_drop(true)
@@ -359,6 +377,27 @@ impl Operator {
     pub async fn kill(mut self) -> Result<ExitStatus, String> {
         self.child.start_kill().map_err(|e| e.to_string())?;
         self.child.wait().await.map_err(|e| e.to_string())
+    }
+
+    /// Sends a signal by its name, such as `TERM`.
+    pub fn signal(&self, name: &str) -> Result<(), String> {
+        let id = self.child.id().ok_or("it has ended")?;
+        let sent = std::process::Command::new("kill")
+            .args([format!("-{name}"), id.to_string()])
+            .status();
+        sent.map_err(|e| e.to_string())?
+            .success()
+            .then_some(())
+            .ok_or_else(|| "kill failed".to_owned())
+    }
+
+    /// Waits until the process ends by itself.
+    pub async fn end(mut self) -> Result<ExitStatus, String> {
+        let waiting = tokio::time::timeout(Duration::from_secs(30), self.child.wait());
+        waiting
+            .await
+            .map_err(|_| "it does not end".to_owned())?
+            .map_err(|e| e.to_string())
     }
 
     /// Whether the process still runs.

@@ -7,13 +7,10 @@ use heartbreak::clock::RealClock;
 use heartbreak::engine::history::Ledger;
 use heartbreak::journal::SqliteJournal;
 use heartbreak::model::command::{Asked, Command, Person, Role, Via};
-use heartbreak::model::entry::Entry;
-use heartbreak::model::ids::Seq;
 use heartbreak::model::run::{Phase, Run};
 use heartbreak::model::view::{Refusal, Reply};
 use heartbreak::ports::clock::Clock;
 use heartbreak::ports::inbox::Inbox;
-use heartbreak::ports::journal::Journal;
 use heartbreak::settings::Settings;
 use heartbreak_sim::slack::{APP, Answer, Message, SECRET, Slack, TEAM, TOKEN};
 use heartbreak_sim::{AppSpec, Sim, SimConfig, Timings};
@@ -452,14 +449,6 @@ spec:
             "{} is never written",
             path.display()
         );
-    }
-
-    /// Every entry of the journal.
-    pub async fn entries(&self) -> Vec<Entry> {
-        let journal = SqliteJournal::read_only(self.state().join("journal.db"))
-            .await
-            .expect("the journal");
-        journal.read(Seq(0), usize::MAX).await.expect("its entries")
     }
 
     /// Ends the operator; the folder stays until the value is dropped.

@@ -78,7 +78,7 @@ pub fn connect(settings: &Settings, clock: &Arc<dyn Clock>) -> Result<Slack, Tro
     let Delivery::Http { signing_secret } = &slack.delivery else {
         return Err(bad(
             "Socket Mode (`appTokenFile`) is not active in this version: give the signing secret \
-             (`signingSecretFile`), and let Slack reach /slack/ as deploy/haproxy.cfg shows"
+             (`signingSecretFile`), and let Slack reach /slack/ as deploy/README.md says"
                 .to_owned(),
         ));
     };

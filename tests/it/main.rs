@@ -3,6 +3,7 @@
 mod chat;
 mod contract;
 mod demo;
+mod deploy;
 mod gates;
 mod marathon_answers;
 mod policy_files;

@@ -53,8 +53,8 @@ pub fn help() -> Message {
         .text("*Heartbreak* finds out which services can lose tasks, and stops itself when one can't.".to_owned())
         .list("What you can ask", lines, 2_900)
         .foot(
-            "Anybody in the workspace may look; full members may stop and ask for runs; the policy names who \
-             approves; admins resume."
+            "Full members of the workspace may look, stop and ask for runs; the policy names who approves; admins \
+             resume."
                 .to_owned(),
         )
         .done(format!("{SLASH} was-it-you, halt, abort, status, why, …: what you can ask"))

@@ -1065,6 +1065,6 @@ fn help_reads_so() {
     `/heartbreak resume [REASON]`: lift a halt (admins)
     `/heartbreak clear RUN/STEP REASON`: free a kill that only a person can judge (admins)
     `/heartbreak help`: this list
-    ~ Anybody in the workspace may look; full members may stop and ask for runs; the policy names who approves; admins resume.
+    ~ Full members of the workspace may look, stop and ask for runs; the policy names who approves; admins resume.
     "##);
 }

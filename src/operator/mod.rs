@@ -51,6 +51,8 @@ use watch::Watch;
 
 /// However many events Marathon sends, a policy looks at most this often because of them.
 const EVENT_REST: Duration = Duration::from_secs(2);
+/// A kill that is charged this much longer than the quarantine is told to people.
+const UNREPLACED_AFTER: TimeDelta = TimeDelta::seconds(10);
 
 /// The outside.
 pub struct Ports {
@@ -135,6 +137,8 @@ pub struct Operator {
     unwritten_aborts: Mutex<BTreeMap<RunId, AbortCause>>,
     /// Attention notices of this process: what, and what to do.
     attention: Mutex<BTreeMap<String, (String, String)>>,
+    /// Kills whose late settling people were told of.
+    alerted: Mutex<BTreeSet<IntentId>>,
     /// How many notices could not be shown in the last round.
     waiting: std::sync::atomic::AtomicUsize,
     /// A person asked, or something of ours went on: look at once.
@@ -227,6 +231,7 @@ impl Operator {
             unwritten: Mutex::default(),
             unwritten_aborts: Mutex::default(),
             attention: Mutex::default(),
+            alerted: Mutex::default(),
             waiting: std::sync::atomic::AtomicUsize::new(0),
             wake: Notify::new(),
             events,
@@ -476,6 +481,7 @@ impl Operator {
         }
 
         let now = self.ports.clock.now();
+        self.alert_about_the_unreplaced(name, now).await;
         let watch = open.as_ref().and_then(|run| {
             let watch = self.watch_of(&run.id)?;
             Some(watch.view(now, run.intents.last().map(|i| i.at), &run.plan))
@@ -747,6 +753,47 @@ impl Operator {
         };
         for (run, cause) in aborts {
             self.abort_run(&run, cause, None).await;
+        }
+    }
+
+    /// Tells people, once a process, of kills that should long be settled: what we took down and nothing
+    /// replaced stays charged, and is not to be forgotten.
+    async fn alert_about_the_unreplaced(&self, policy: &PolicyName, now: DateTime<Utc>) {
+        let late = self
+            .book
+            .read(|ledger| {
+                let mine = ledger.charged().filter(|(run, _)| run.plan.policy == *policy);
+                mine.filter(|(_, intent)| !matches!(intent.state, IntentState::Held { .. }))
+                    .filter(|(_, intent)| now > intent.deadline + self.config.quarantine + UNREPLACED_AFTER)
+                    .map(|(run, intent)| {
+                        (
+                            intent.id.clone(),
+                            run.plan.app.clone(),
+                            intent.at,
+                            intent.state.word(),
+                        )
+                    })
+                    .collect::<Vec<_>>()
+            })
+            .await;
+        for (id, app, at, state) in late {
+            let new = self
+                .alerted
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .insert(id.clone());
+            if new {
+                self.attend(
+                    format!("unreplaced/{id}"),
+                    format!(
+                        "kill {id} of {app} is {state} since {} min and is not replaced: it counts as down because of us",
+                        (now - at).num_minutes()
+                    ),
+                    "look at the app's deployments, launch queue and health; the charge ends when a replacement serves, \
+                     or with `heartbreak clear`"
+                        .to_owned(),
+                );
+            }
         }
     }
 

@@ -246,3 +246,32 @@ async fn a_kill_without_an_answer_is_never_sent_again_and_counts_as_a_kill() {
     assert!(charged.iter().any(|c| c.contains("unanswered")), "{charged:?}");
     world.stop().await;
 }
+
+#[tokio::test]
+async fn a_task_that_nothing_replaces_stays_charged_and_is_told_to_people() {
+    let world = World::given(Given {
+        approval: "mode: automatic",
+        quarantine: Some(Duration::from_secs(1)),
+        marathon: Box::new(|sim| sim.with(|state| state.timings.offer_delay = Duration::from_secs(3_600))),
+        ..Given::default()
+    })
+    .await;
+    world.asks_for_a_run().await.expect("it is taken");
+    let run = world.until_over().await;
+    assert_eq!(world.sim.kills().len(), 1);
+    let told = world
+        .sees("that it is not replaced", |m| m.text.contains("is not replaced"))
+        .await;
+    assert!(told.text.contains(run.id.as_str()), "{}", told.text);
+    assert_eq!(told.channel, "C0OPERATE");
+    assert_eq!(world.charged().await.len(), 1);
+    world.asks_for_a_run().await.expect("it is taken");
+    let why = world.why_says("Nothing happens: ").await;
+    assert!(why.contains("an earlier run is not over on /shop/cart"), "{why}");
+    assert_eq!(
+        world.sim.kills().len(),
+        1,
+        "no second one while the first is down"
+    );
+    world.stop().await;
+}

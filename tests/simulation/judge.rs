@@ -116,7 +116,7 @@ impl Judge {
             }
             Event::HaltFile { at } => self.halted = Some(self.halted.unwrap_or(*at)),
             Event::Jumped { .. } => self.jumped = true,
-            Event::Died { .. } | Event::Crashed { .. } | Event::Restarted { .. } => {}
+            Event::Died { .. } | Event::Stale { .. } | Event::Crashed { .. } | Event::Restarted { .. } => {}
         }
         let _ = stable;
     }

@@ -1,7 +1,9 @@
 //! The operator's ports, in memory: each call may be slow, fail, lie as the outside does, or be the last
 //! thing that this process ever does.
 
-use crate::world::{DEADLINE, Event, LATE_MAX, QUARANTINE, Request, Sabotage, World, cart, execute};
+use crate::world::{
+    DEADLINE, Event, LATE_MAX, QUARANTINE, Request, STALE_MAX, Sabotage, View, World, cart, execute,
+};
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use heartbreak::model::command::{Asked, Command, Person, Role, Via};
@@ -113,18 +115,12 @@ impl Cluster for Process {
         let taken_at = self.world.wall();
         self.slow(5, 900).await;
         let unseen = self.world.trouble(self.world.setup.read_errors);
-        let app = self.app();
-        let down = {
-            let state = self.world.lock();
-            let stable = self.world.setup.stable;
-            state
-                .instances
-                .iter()
-                .filter(|i| !i.serves())
-                .map(|i| i.instance_id(stable))
-                .collect()
-        };
-        let deployment = self.deploying();
+        let View {
+            app,
+            down,
+            deployment,
+            ..
+        } = self.view();
         self.world.happened(Event::Looked {
             asked,
             deployment,
@@ -163,7 +159,7 @@ impl Cluster for Process {
     async fn look_at(&self, _app: &AppId) -> Result<Option<App>, Gap> {
         self.boundary().await;
         self.slow(1, 200).await;
-        Ok(Some(self.app()))
+        Ok(Some(self.view().app))
     }
 
     async fn kill(&self, order: &KillOrder, _permit: &Permit, last_look: &dyn LastLook) -> KillAnswer {
@@ -251,6 +247,51 @@ impl Process {
             .lock()
             .deployment_until
             .is_some_and(|until| until > now)
+    }
+
+    /// What Marathon shows now. Sometimes it shows what was: a leader that has not heard of the last seconds
+    /// yet answers as surely as any other.
+    fn view(&self) -> View {
+        let app = self.app();
+        let deployment = self.deploying();
+        let (stable, at) = (self.world.setup.stable, self.world.truth());
+        let stale = self.world.setup.stale > 0 && self.world.trouble(self.world.setup.stale);
+        let millis = if stale {
+            self.world.roll(|d| d.between(500, STALE_MAX))
+        } else {
+            0
+        };
+        let age = TimeDelta::milliseconds(millis as i64);
+        let mut state = self.world.lock();
+        let down = state
+            .instances
+            .iter()
+            .filter(|i| !i.serves())
+            .map(|i| i.instance_id(stable))
+            .collect();
+        state
+            .views
+            .retain(|view| at - view.at <= TimeDelta::milliseconds(2 * STALE_MAX as i64));
+        state.views.push(View {
+            at,
+            app,
+            down,
+            deployment,
+        });
+        let old = state
+            .views
+            .iter()
+            .rev()
+            .find(|view| at - view.at >= age)
+            .filter(|_| stale)
+            .cloned();
+        match old {
+            Some(old) => {
+                state.events.push(Event::Stale { age: at - old.at });
+                old
+            }
+            None => state.views.last().cloned().expect("one was put there"),
+        }
     }
 
     fn app(&self) -> App {

@@ -10,6 +10,7 @@ use heartbreak::model::policy::{
     ApprovalMode, ApprovalRule, BlastRadius, Cadence, Count, Fairness, FaultSpec, Limits, MinGap, Mode,
     NotifyRule, Policy, RateLimit, Schedule, Scope, Window,
 };
+use heartbreak::model::snapshot::App;
 use heartbreak::operator::Operator;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -87,10 +88,13 @@ pub struct Setup {
     pub halts: u64,
     pub aborts: u64,
     pub read_errors: u64,
+    pub stale: u64,
 }
 
 /// The longest that the network keeps a request, and the longest that Marathon waits with one.
 pub const LATE_MAX: u64 = 60_000;
+/// The oldest view that Marathon serves as the present, in milliseconds.
+pub const STALE_MAX: u64 = 20_000;
 /// No byte of a kill leaves later than this after its intent.
 pub const DEADLINE: TimeDelta = TimeDelta::seconds(5);
 /// What an honest operator waits before it frees an unanswered kill.
@@ -235,6 +239,7 @@ impl Setup {
             halts: if dice.chance(250) { dice.between(1, 3) } else { 0 },
             aborts: if dice.chance(300) { dice.between(1, 4) } else { 0 },
             read_errors: maybe(&mut dice, 20),
+            stale: maybe(&mut dice, 100),
         };
         drawn.with_the_trouble_that_shows(sabotage)
     }
@@ -354,10 +359,22 @@ pub enum Event {
     Restarted {
         at: DateTime<Utc>,
     },
+    Stale {
+        age: TimeDelta,
+    },
     Jumped {
         by: TimeDelta,
         at: DateTime<Utc>,
     },
+}
+
+/// The app as Marathon showed it at some moment.
+#[derive(Clone, Debug)]
+pub struct View {
+    pub at: DateTime<Utc>,
+    pub app: App,
+    pub down: Vec<String>,
+    pub deployment: bool,
 }
 
 #[derive(Default)]
@@ -376,6 +393,7 @@ pub struct State {
     pub crash_at: Option<u64>,
     pub lost_intents: Vec<(u64, Entry)>,
     pub messages: u64,
+    pub views: Vec<View>,
 }
 
 /// The world.
@@ -579,6 +597,7 @@ impl World {
                     }
                 )
             }),
+            stale: count(&|e| matches!(e, Event::Stale { .. })),
             refusals: self
                 .judge
                 .lock()
@@ -640,6 +659,7 @@ pub struct Totals {
     pub declined: u64,
     pub deaths: u64,
     pub ambiguous: u64,
+    pub stale: u64,
     pub refusals: BTreeMap<String, u64>,
 }
 
@@ -656,6 +676,7 @@ impl Totals {
         self.declined += other.declined;
         self.deaths += other.deaths;
         self.ambiguous += other.ambiguous;
+        self.stale += other.stale;
         for (gate, count) in &other.refusals {
             *self.refusals.entry(gate.clone()).or_default() += count;
         }
@@ -675,6 +696,7 @@ impl Totals {
             declined,
             deaths,
             ambiguous,
+            stale,
             refusals,
         } = self;
         for (what, count) in [
@@ -688,6 +710,7 @@ impl Totals {
             ("declined", declined),
             ("deaths", deaths),
             ("ambiguous", ambiguous),
+            ("stale", stale),
         ] {
             assert!(*count > 0, "no seed had any {what}: {self:#?}");
         }

@@ -108,6 +108,8 @@ pub struct Given {
     pub front: Door,
     /// Whether the settings let it kill.
     pub armed: bool,
+    /// Shorter than any settings file may say.
+    pub quarantine: Option<Duration>,
 }
 
 impl Default for Given {
@@ -122,6 +124,7 @@ impl Default for Given {
             marathon: Box::new(|_| {}),
             front: Door::Good,
             armed: true,
+            quarantine: None,
         }
     }
 }
@@ -251,7 +254,8 @@ spec:
             policy = policy.replace(old, &new);
         }
         std::fs::write(path.join("policies/cart.yaml"), policy).expect("the policy is written");
-        let settings = Settings::load(&path.join("heartbreak.yaml")).expect("good settings");
+        let mut settings = Settings::load(&path.join("heartbreak.yaml")).expect("good settings");
+        settings.quarantine = given.quarantine.unwrap_or(settings.quarantine);
         let running = app::start(settings).await.expect("it starts");
         slack.set_bot(&running.url);
         Self {

@@ -3,7 +3,7 @@
 //! The judge asks it what the real ones were asked and compares every answer. What it prints when
 //! something differs is what this test fails with.
 
-use heartbreak_sim::{Sim, SimConfig, Version};
+use heartbreak_sim::{Sim, SimConfig, Timings, Version};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -27,8 +27,16 @@ async fn it_answers_as_marathon_1_7_did() {
 
 async fn judge(version: Version, recording: &str) {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    // A task outlives the kill request by long enough to be listed, also on a busy machine.
+    let timings = Timings {
+        kill_delay: Duration::from_millis(500),
+        offer_delay: Duration::from_millis(300),
+        start_delay: Duration::from_millis(300),
+        ..Timings::default()
+    };
     let sim = Sim::start(SimConfig {
         version,
+        timings,
         ..SimConfig::default()
     })
     .await

@@ -17,6 +17,7 @@ use tokio::task::JoinHandle;
 
 pub use load::Load;
 pub use marathon::http::Shared;
+pub use marathon::standby::Standby;
 pub use marathon::state::{AppSpec, Kill, State, Timings, Version};
 pub use mischief::{Mischief, On, Recorded, Trouble};
 pub use processes::{Balancer, Flavour, ProcessSpec};
@@ -69,6 +70,7 @@ impl Sim {
         let context = marathon::http::Context {
             state: Arc::clone(&state),
             mischief: mischief.clone(),
+            standby: None,
         };
         let mut tasks = vec![
             tokio::spawn(marathon::http::serve(listener, context)),
@@ -101,6 +103,42 @@ impl Sim {
     #[must_use]
     pub fn state(&self) -> Shared {
         Arc::clone(&self.state)
+    }
+
+    /// Starts a second node, which passes everything on to the leader. It ends with this one.
+    ///
+    /// # Errors
+    /// No port can be had.
+    pub async fn second_node(&mut self) -> io::Result<SocketAddr> {
+        let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
+        let address = listener.local_addr()?;
+        let context = marathon::http::Context {
+            state: Arc::clone(&self.state),
+            mischief: self.mischief.clone(),
+            standby: Some(Standby {
+                own: address.to_string(),
+            }),
+        };
+        self.tasks
+            .push(tokio::spawn(marathon::http::serve(listener, context)));
+        Ok(address)
+    }
+
+    /// Ends the first node as `kill -9` would; the second one leads after this long.
+    ///
+    /// Kills that it has accepted and not carried out never happen.
+    pub async fn kill_leader(&mut self, second: SocketAddr, lasts: Duration) {
+        self.with(|s| s.lose_leader(lasts));
+        if !self.tasks.is_empty() {
+            let leader = self.tasks.remove(0);
+            leader.abort();
+            let _ = leader.await;
+        }
+        let state = Arc::clone(&self.state);
+        self.tasks.push(tokio::spawn(async move {
+            tokio::time::sleep(lasts).await;
+            marathon::http::lock(&state).lead(second.to_string());
+        }));
     }
 
     /// Looks at the state or changes it.

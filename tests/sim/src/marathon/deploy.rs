@@ -815,7 +815,9 @@ impl State {
         if ready >= count {
             spare = old.len();
         }
-        let mut going: Vec<String> = Vec::new();
+        // Too many of the new ones can be left of a deployment that this one took the place of.
+        let surplus = a.instances.iter().filter(|i| !is_old(i) && !i.unwanted);
+        let mut going: Vec<String> = surplus.skip(count).map(|i| i.uuid.clone()).collect();
         for i in &old {
             if !i.phase.is_active() {
                 going.push(i.uuid.clone());
@@ -824,11 +826,11 @@ impl State {
                 going.push(i.uuid.clone());
             }
         }
-        let there = a.instances.len();
-        let room = most.saturating_sub(there).min(count.saturating_sub(fresh));
         for uuid in going {
             self.give_up(app, &uuid, at);
         }
+        let there = self.apps.get(app).map_or(0, |a| a.instances.len());
+        let room = most.saturating_sub(there).min(count.saturating_sub(fresh));
         for _ in 0..room {
             self.schedule(app, version, at);
         }
@@ -902,4 +904,119 @@ fn is_ready(a: &App, i: &Instance) -> bool {
             || i.own_health && i.health.len() == a.checks.len() && {
                 i.health.iter().all(|h| h.as_ref().is_some_and(Health::alive))
             })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::marathon::state::Timings;
+
+    const APP: &str = "/shop/web";
+
+    fn at(ms: i64) -> DateTime<Utc> {
+        DateTime::UNIX_EPOCH + TimeDelta::days(20_000) + TimeDelta::milliseconds(ms)
+    }
+
+    /// Three tasks that run and check nothing, 10 s after the start.
+    fn three(version: Version) -> State {
+        let mut s = State::new(version, Timings::default(), at(0));
+        let app = json!({"id": APP, "cmd": "sleep 1000", "instances": 3});
+        s.post_app(&app, false).unwrap();
+        s.advance(at(10_000));
+        assert_eq!((running(&s), s.deployments.len()), (3, 0));
+        s
+    }
+
+    fn running(s: &State) -> usize {
+        let a = s.app(APP).unwrap();
+        a.instances.iter().filter(|i| i.phase == Phase::Running).count()
+    }
+
+    fn put(s: &mut State, change: Value, force: bool) -> Result<Accepted, Refusal> {
+        let how = Manner {
+            force,
+            partial: true,
+            create: true,
+        };
+        s.put_app(APP, &change, how)
+    }
+
+    #[test]
+    fn an_upgrade_replaces_every_task_and_keeps_as_many_running() {
+        let mut s = three(Version::V1_11);
+        let old = s.task_ids(APP);
+        put(&mut s, json!({"cmd": "sleep 2000"}), false).unwrap();
+        for ms in (10_000..20_000).step_by(20) {
+            s.advance(at(ms));
+            assert!(running(&s) >= 3, "{} run after {ms} ms", running(&s));
+        }
+        let new = s.task_ids(APP);
+        assert!(new.len() == 3 && new.iter().all(|id| !old.contains(id)));
+        assert!(s.deployments.is_empty() && s.kills().is_empty());
+    }
+
+    #[test]
+    fn a_scale_kill_needs_the_lock_and_takes_it_by_force() {
+        let mut s = three(Version::V1_11);
+        let stuck = json!({"constraints": [["hostname", "LIKE", "nowhere"]]});
+        let stuck = put(&mut s, stuck, false).unwrap();
+        s.advance(at(11_000));
+        let found = s.find_all(&s.task_ids(APP)[..1]).unwrap();
+        let refusal = s.scale_kill(&found, false).unwrap_err();
+        assert_eq!(
+            (refusal.status, &refusal.body["deployments"][0]["id"]),
+            (409, &json!(stuck.id))
+        );
+        s.scale_kill(&found, true).unwrap();
+        s.advance(at(12_000));
+        assert_eq!(s.app(APP).unwrap().spec.instances, 2);
+        assert!(s.holders(APP).all(|d| d.id != stuck.id));
+    }
+
+    #[test]
+    fn a_plain_kill_under_a_lock_lasts_on_1_11_and_is_dropped_by_1_7() {
+        for (version, left) in [(Version::V1_11, 2), (Version::V1_7, 3)] {
+            let mut s = three(version);
+            let stuck = json!({"constraints": [["hostname", "LIKE", "nowhere"]]});
+            put(&mut s, stuck, false).unwrap();
+            s.advance(at(11_000));
+            let victim = s.task_ids(APP)[..1].to_vec();
+            assert_eq!(s.kill(&victim, None, false).unwrap().len(), 1);
+            s.advance(at(60_000));
+            assert_eq!((running(&s), s.task_ids(APP).len()), (left, left), "{version:?}");
+        }
+    }
+
+    #[test]
+    fn going_back_undoes_a_change_and_a_deleted_app_ends_its_tasks() {
+        let mut s = three(Version::V1_11);
+        let stuck = json!({"instances": 4, "constraints": [["hostname", "LIKE", "nowhere"]]});
+        let id = put(&mut s, stuck, false).unwrap().id;
+        s.advance(at(11_000));
+        assert!(s.end_deployment(&id, false).unwrap().is_some());
+        s.advance(at(20_000));
+        let a = s.app(APP).unwrap();
+        assert!(a.spec.instances == 3 && a.spec.constraints.is_empty());
+        assert_eq!((running(&s), s.deployments.len()), (3, 0));
+        s.delete_app(APP, true).unwrap();
+        assert!(s.app(APP).is_none() && s.live_tasks().len() == 3);
+        s.advance(at(21_000));
+        assert!(s.live_tasks().is_empty() && s.deployments.is_empty() && s.leaving.is_empty());
+    }
+
+    #[test]
+    fn failures_make_launches_wait_longer_and_kills_do_not() {
+        let mut s = three(Version::V1_11);
+        let id = s.task_ids(APP)[0].clone();
+        assert!(s.fail_task(&id));
+        assert_eq!(
+            s.app(APP).unwrap().backoff.map(|(delay, _)| delay.as_millis()),
+            Some(1000)
+        );
+        assert!(s.reset_delay(APP).is_ok());
+        let other = s.task_ids(APP)[1].clone();
+        s.kill(&[other], None, false).unwrap();
+        s.advance(at(10_500));
+        assert!(s.app(APP).unwrap().backoff.is_none());
+    }
 }

@@ -20,6 +20,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 use super::routes::{Answer, Asked};
+use super::standby::{self, Interregnum, Standby};
 use super::state::State;
 use crate::mischief::{Mischief, On, Recorded, Trouble};
 
@@ -43,6 +44,17 @@ pub struct Context {
     pub state: Shared,
     /// The trouble.
     pub mischief: Mischief,
+    /// What a node knows that does not lead from the start.
+    pub standby: Option<Standby>,
+}
+
+impl Context {
+    /// This node's part, as long as another one leads: the leader, and since when it is gone.
+    fn stands_by(&self) -> Option<(&Standby, String, Option<Interregnum>)> {
+        let standby = self.standby.as_ref()?;
+        let s = lock(&self.state);
+        (s.leader != standby.own).then(|| (standby, s.leader.clone(), s.lost))
+    }
 }
 
 /// Serves until dropped; connections end with it.
@@ -73,7 +85,7 @@ pub async fn serve(listener: TcpListener, context: Context) {
 }
 
 impl Answer {
-    fn into_response(self, leader: &str) -> Response<Body> {
+    pub(super) fn into_response(self, leader: &str) -> Response<Body> {
         let mut response = Response::new(Body::from(self.body));
         *response.status_mut() = self.status.try_into().unwrap_or_default();
         let headers = response.headers_mut();
@@ -169,6 +181,9 @@ fn pairs(query: &str) -> Vec<(String, String)> {
 }
 
 async fn handle(context: Context, request: Request<Incoming>) -> Response<Body> {
+    if let Some((standby, leader, lost)) = context.stands_by() {
+        return standby::pass_on(standby, &leader, lost, request).await;
+    }
     let (parts, body) = request.into_parts();
     let body = match body.collect().await {
         Ok(b) => String::from_utf8_lossy(&b.to_bytes()).into_owned(),
@@ -341,6 +356,9 @@ fn events(context: &Context, asked: &Asked, leader: &str) -> Response<Body> {
 ///
 /// The stream of the real one has neither a length nor chunks: it ends with the connection.
 async fn streamed(context: &Context, stream: &mut TcpStream) -> bool {
+    if context.stands_by().is_some() {
+        return false;
+    }
     let mut seen = vec![0; 16 * 1024];
     let head = loop {
         let Ok(n) = stream.peek(&mut seen).await else {

@@ -178,7 +178,12 @@ impl State {
             Phase::Waiting | Phase::Down(_) => {
                 let offer = i.since + span(t.offer_delay) + span(a.launch_delay);
                 let allowed = a.backoff.map_or(offer, |(delay, from)| from + span(delay));
-                (!i.unwanted && self.room(a, &i.uuid).is_some()).then_some(offer.max(allowed))
+                // An old one is not launched any more while a deployment replaces it.
+                let stale = i.version < a.configured_at
+                    && self
+                        .holders(&a.spec.id)
+                        .any(super::deploy::Deployment::replaces_tasks);
+                (!i.unwanted && !stale && self.room(a, &i.uuid).is_some()).then_some(offer.max(allowed))
             }
             Phase::Staging => Some(i.since + span(t.start_delay / 2)),
             Phase::Starting => Some(i.since + span(t.start_delay - t.start_delay / 2)),
@@ -274,6 +279,12 @@ impl State {
         for (n, check) in a.checks.iter().enumerate().filter(|(_, c)| c.next.is_none()) {
             let passes = passes(a, i, check).is_ok();
             let listed = i.health.get(n).and_then(Option::as_ref);
+            // An agent keeps early failures to itself; the apps of a test show them at once.
+            let grace = span(Duration::from_secs(check.seconds("gracePeriodSeconds")));
+            let early = listed.is_none_or(|h| h.first_success.is_none()) && i.since + grace > at;
+            if !passes && early && !a.serves {
+                continue;
+            }
             let again = listed
                 .and_then(|h| h.last_failure)
                 .is_none_or(|t| t + check.interval() <= at);

@@ -10,6 +10,7 @@ pub mod refusal;
 mod routes;
 mod selector;
 mod show;
+pub mod standby;
 pub mod state;
 #[cfg(test)]
 mod timeline;

@@ -12,6 +12,7 @@ use super::definition::{self, Definition};
 use super::deploy::Deployment;
 use super::placement::{self, Agent};
 use super::refusal::Refusal;
+use super::standby::Interregnum;
 
 /// Which Marathon is pretended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -315,6 +316,8 @@ pub struct State {
     pub(super) deployments: Vec<Deployment>,
     pub(super) now: DateTime<Utc>,
     pub(super) last_version: DateTime<Utc>,
+    /// The time without a leader, while it lasts.
+    pub(super) lost: Option<Interregnum>,
     pub(super) kills: Vec<Kill>,
     dropped: Vec<String>,
     events: VecDeque<Event>,
@@ -401,6 +404,7 @@ impl State {
             deployments: Vec::new(),
             now,
             last_version: now,
+            lost: None,
             kills: Vec::new(),
             dropped: Vec::new(),
             events: VecDeque::new(),
@@ -569,6 +573,36 @@ impl State {
             killing: None,
             unwanted: false,
         }
+    }
+
+    /// The leader is gone, hard; another leads after a while.
+    ///
+    /// Gone with it is what it kept in memory only: kills not carried out, the results of its own
+    /// health checks, and delays of launches.
+    pub(crate) fn lose_leader(&mut self, lasts: Duration) {
+        self.lost = Some(Interregnum {
+            began: tokio::time::Instant::now(),
+            lasts,
+        });
+        let back = self.now + span(lasts);
+        for a in self.apps.values_mut().chain(&mut self.leaving) {
+            a.backoff = None;
+            for i in &mut a.instances {
+                i.killing.take_if(|k| k.by == Killer::Request);
+                for (n, check) in a.checks.iter_mut().enumerate().filter(|(_, c)| c.next.is_some()) {
+                    check.next = Some(back + check.interval().min(TimeDelta::seconds(5)));
+                    if let Some(slot) = i.health.get_mut(n) {
+                        *slot = None;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Another node leads now.
+    pub(crate) fn lead(&mut self, leader: String) {
+        self.lost = None;
+        self.leader = leader;
     }
 
     /// Puts an instance on an agent with as many ports as it needs.

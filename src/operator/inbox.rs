@@ -265,6 +265,9 @@ impl Operator {
                 })
             })
             .await;
+        if written.is_ok() {
+            self.abort_what_is_under_way(&asked.by.to_string(), reason).await;
+        }
         self.hurry_now();
         let done = match (written, already) {
             (Ok(()), None) => format!(
@@ -285,15 +288,10 @@ impl Operator {
         })
     }
 
+    /// The journal first and the file after it: whatever fails between the two leaves the halt standing.
     async fn resume(&self, asked: &Asked, reason: &str) -> Result<Reply, Refusal> {
-        let file = self.ports.stop_file.read();
-        self.ports.stop_file.remove().map_err(|why| {
-            Refusal::new(
-                RefusalKind::Unavailable,
-                format!("the halt file can't be removed, so the halt stays: {why}"),
-            )
-        })?;
-        let there = !matches!(file, Ok(None));
+        let _only_one = self.halting.lock().await;
+        let there = !matches!(self.ports.stop_file.read(), Ok(None));
         self.write(asked, |ledger, _| match (&ledger.halt, there) {
             (None, false) => conflict("nothing is halted".to_owned()),
             _ => Ok(vec![Body::Resumed {
@@ -302,6 +300,12 @@ impl Operator {
             }]),
         })
         .await?;
+        self.ports.stop_file.remove().map_err(|why| {
+            Refusal::new(
+                RefusalKind::Unavailable,
+                format!("the halt file can't be removed, so the halt stays: {why}"),
+            )
+        })?;
         self.fence.reopen_all();
         self.hurry_now();
         Ok(Reply::Done(format!(

@@ -51,6 +51,8 @@ use watch::Watch;
 
 /// However many events Marathon sends, a policy looks at most this often because of them.
 const EVENT_REST: Duration = Duration::from_secs(2);
+/// How often the halt file is looked for; every last look reads it too.
+const HALT_FILE_EVERY: Duration = Duration::from_secs(1);
 /// A kill that is charged this much longer than the quarantine is told to people.
 const UNREPLACED_AFTER: TimeDelta = TimeDelta::seconds(10);
 
@@ -137,6 +139,8 @@ pub struct Operator {
     unwritten_aborts: Mutex<BTreeMap<RunId, AbortCause>>,
     /// Attention notices of this process: what, and what to do.
     attention: Mutex<BTreeMap<String, (String, String)>>,
+    /// Held while a halt is taken up or lifted: a file that is being removed is not taken up again.
+    halting: tokio::sync::Mutex<()>,
     /// Kills whose late settling people were told of.
     alerted: Mutex<BTreeSet<IntentId>>,
     /// How many notices could not be shown in the last round.
@@ -231,6 +235,7 @@ impl Operator {
             unwritten: Mutex::default(),
             unwritten_aborts: Mutex::default(),
             attention: Mutex::default(),
+            halting: tokio::sync::Mutex::default(),
             alerted: Mutex::default(),
             waiting: std::sync::atomic::AtomicUsize::new(0),
             wake: Notify::new(),
@@ -263,7 +268,20 @@ impl Operator {
             Box::pin(self.write_missed_reports()).await;
             std::future::pending::<()>().await;
         };
-        tokio::select! { biased; () = telling => {}, () = serving => {}, () = catching_up => {} }
+        // Beside the passes as well: a stop must not wait for a Marathon that hangs.
+        let halting = async {
+            loop {
+                self.take_up_halt_file().await;
+                self.ports.clock.sleep(HALT_FILE_EVERY).await;
+            }
+        };
+        tokio::select! {
+            biased;
+            () = halting => {}
+            () = telling => {}
+            () = serving => {}
+            () = catching_up => {}
+        }
     }
 
     /// Ends in order: closes the fence, aborts what is armed, says so in the journal.
@@ -312,7 +330,6 @@ impl Operator {
     /// One round over every policy that is due. Gives the time until the next is.
     async fn round(self: &Arc<Self>) -> Duration {
         self.flush_unwritten().await;
-        self.take_up_halt_file().await;
         if let Err(error) = self.take_up_policies().await {
             tracing::error!(%error, "changed policies could not be journalled; their old state counts");
         }
@@ -329,7 +346,6 @@ impl Operator {
         let now = self.ports.clock.elapsed();
         let turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
         let next = turns.values().map(|t| t.next).min().unwrap_or(now + pace::SOON);
-        // The halt file is looked at once a second, also while nothing else happens.
         next.saturating_sub(now)
             .clamp(Duration::from_millis(10), Duration::from_secs(1))
     }
@@ -639,6 +655,7 @@ impl Operator {
 
     /// Takes up a halt that somebody wrote into the halt file, so that it is sticky.
     async fn take_up_halt_file(&self) {
+        let _only_one = self.halting.lock().await;
         let Ok(Some(reason)) = self.ports.stop_file.read() else {
             return;
         };
@@ -666,12 +683,29 @@ impl Operator {
             Ok(entries) if entries.is_empty() => {}
             Ok(_) => {
                 tracing::warn!(%reason, "halted by the halt file");
+                self.abort_what_is_under_way(&by.to_string(), &reason).await;
                 self.tell.notify_one();
                 self.hurry(Duration::ZERO);
             }
             Err(error) => {
                 tracing::error!(%error, "the halt could not be journalled; the file stops us all the same")
             }
+        }
+    }
+
+    /// Ends every run that has started, because of a halt that is in the journal: without waiting for its
+    /// next pass.
+    async fn abort_what_is_under_way(&self, by: &str, reason: &str) {
+        let started = |l: &Ledger| {
+            l.open_runs()
+                .filter(|r| r.started.is_some())
+                .map(|r| r.id.clone())
+                .collect()
+        };
+        let runs: Vec<RunId> = self.book.read(started).await;
+        for run in runs {
+            let (by, reason) = (by.to_owned(), reason.to_owned());
+            self.abort_run(&run, AbortCause::Halt { by, reason }, None).await;
         }
     }
 

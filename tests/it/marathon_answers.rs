@@ -106,31 +106,41 @@ async fn an_answer_half_a_minute_late_keeps_nobody_waiting() {
 
 #[tokio::test]
 async fn a_marathon_that_is_not_there_is_said_to_be_away() {
+    let mut world = World::start().await;
+    world.why_says("Nothing stands in the way").await;
+    world.marathon_goes_away().await;
+    world.asks_for_a_run().await.expect("it is taken");
+    let why = world.why_says("Connection refused").await;
+    assert!(why.starts_with("Nothing happens: "), "{why}");
+    assert!(world.run().await.is_none());
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_marathon_that_hangs_after_it_was_seen_is_not_believed_to_be_as_it_was() {
     let world = World::start().await;
     world.why_says("Nothing stands in the way").await;
-    let World { sim, running, .. } = world;
-    sim.stop().await;
-    let command = heartbreak::model::command::Command::Why {
-        subject: "cart".into(),
-    };
-    let by = heartbreak::model::command::Person {
-        id: "local".into(),
-        name: "local".into(),
-        via: heartbreak::model::command::Via::Api,
-        role: heartbreak::model::command::Role::Viewer,
-    };
-    use heartbreak::ports::inbox::Inbox;
-    let asked = heartbreak::model::command::Asked {
-        by,
-        command,
-        key: None,
-    };
-    let said = format!("{:?}", running.operator.ask(asked).await.expect("an answer"));
-    assert!(
-        said.contains("Nothing happens") && said.contains("could not be read"),
-        "{said}"
-    );
-    running.stop("the test is over").await;
+    world.sim.mischief().always(On::Reads, Trouble::Hang);
+    // What was seen is good for ten seconds and not longer.
+    let why = world.why_says("s old, at most 10 s are trusted").await;
+    assert!(why.starts_with("Nothing happens: freshness"), "{why}");
+    world.asks_for_a_run().await.expect("it is taken");
+    assert!(world.run().await.is_none());
+    assert_eq!(world.sim.kills().len(), 0);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_marathon_that_will_not_say_who_it_is_is_not_touched() {
+    for trouble in [Trouble::Html200, Trouble::Truncated, Trouble::WrongTypes] {
+        let name = format!("{trouble:?}");
+        let world = World::given(with_marathon(move |sim| sim.mischief().always(On::Info, trouble))).await;
+        world.asks_for_a_run().await.expect("it is taken");
+        let why = world.why_says("Nothing happens: ").await;
+        assert!(world.run().await.is_none(), "{name}: {why}");
+        assert_eq!(world.sim.kills().len(), 0);
+        world.stop().await;
+    }
 }
 
 #[tokio::test]
@@ -138,9 +148,8 @@ async fn an_app_that_is_no_longer_listed_is_said_to_be_gone() {
     let world = World::start().await;
     world.why_says("Nothing stands in the way").await;
     world.sim.with(|state| state.remove_app("/shop/cart"));
+    let why = world.why_says("Marathon has no app /shop/cart").await;
     world.asks_for_a_run().await.expect("it is taken");
-    world.why_says("/shop/cart").await;
-    let why = world.why().await;
     assert!(why.starts_with("Nothing happens: "), "{why}");
     assert!(world.run().await.is_none());
     assert_eq!(world.sim.kills().len(), 0);
@@ -167,10 +176,10 @@ async fn another_marathon_behind_the_same_address_is_not_touched() {
     world.why_says("Nothing stands in the way").await;
     let other = Trouble::OtherFramework("f-other".into());
     world.sim.mischief().always(On::Info, other);
-    world.asks_for_a_run().await.expect("it is taken");
     world
         .why_says("this is another Marathon: it calls itself framework \\\"f-other\\\"")
         .await;
+    world.asks_for_a_run().await.expect("it is taken");
     assert!(world.run().await.is_none());
     assert_eq!(world.sim.kills().len(), 0);
     world.stop().await;
@@ -244,6 +253,11 @@ async fn a_kill_without_an_answer_is_never_sent_again_and_counts_as_a_kill() {
     assert_eq!((asked(), world.sim.kills().len()), (1, 0));
     let charged = world.charged().await;
     assert!(charged.iter().any(|c| c.contains("unanswered")), "{charged:?}");
+    // Whatever time it is given, and however often it is asked: no second request leaves.
+    world.until_over().await;
+    world.asks_for_a_run().await.expect("it is taken");
+    world.why_says("an earlier run is not over").await;
+    assert_eq!((asked(), world.sim.kills().len()), (1, 0));
     world.stop().await;
 }
 

@@ -88,5 +88,6 @@ async fn a_service_that_breaks_after_the_first_kill_is_spared_the_others() {
 
 #[tokio::test]
 async fn a_probe_that_hangs_in_the_middle_counts_as_harm_or_blindness_and_ends_the_run() {
-    check_stops_after_the_first(Door::Hangs, |_| true).await;
+    let cause = |c: &AbortCause| c.is_degradation() || matches!(c, AbortCause::Blind { .. });
+    check_stops_after_the_first(Door::Hangs, cause).await;
 }

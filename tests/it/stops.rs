@@ -68,6 +68,58 @@ async fn a_file_named_halt_is_enough() {
     world.asks_for_a_run().await.ok();
     world.why_says("Nothing happens: halt").await;
     assert_eq!(world.sim.kills().len(), 1);
+    // Taking the file away lifts nothing: only a person does.
+    std::fs::remove_file(world.state().join("halt")).expect("the file is removed");
+    let refused = world.asks_for_a_run().await.expect_err("halted");
+    assert!(refused.why.contains("the database is on fire"), "{}", refused.why);
+    world
+        .api(Command::Resume {
+            reason: "put out".into(),
+        })
+        .await
+        .expect("an admin resumes");
+    world.asks_for_a_run().await.expect("it is taken again");
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_halt_file_stops_at_once_while_marathon_hangs() {
+    let world = World::given(three_kills()).await;
+    world.asks_for_a_run().await.expect("it is taken");
+    world.until_killed(1).await;
+    world
+        .sim
+        .mischief()
+        .always(heartbreak_sim::On::Reads, heartbreak_sim::Trouble::Hang);
+    std::fs::write(world.state().join("halt"), "fire\n").expect("the file is written");
+    let told = tokio::time::timeout(
+        std::time::Duration::from_secs(8),
+        world.until("aborting", |run| run.abort.is_some()),
+    );
+    assert!(told.await.is_ok(), "the abort waited for Marathon");
+    world.sim.mischief().clear_all();
+    world.until_over().await;
+    assert_eq!(world.sim.kills().len(), 1);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_halt_that_cannot_be_lifted_in_the_journal_keeps_its_file() {
+    let world = World::start().await;
+    let file = world.state().join("halt");
+    std::fs::write(&file, "fire\n").expect("the file is written");
+    world.why_says("fire").await;
+    // Somebody without the right to: refused before anything is touched.
+    let refused = world.types(crate::support::world::ANA, "resume").await;
+    assert!(refused.body.contains("needs the role admin"), "{}", refused.body);
+    assert!(file.exists());
+    world
+        .api(Command::Resume {
+            reason: "over".into(),
+        })
+        .await
+        .expect("an admin resumes");
+    assert!(!file.exists());
     world.stop().await;
 }
 

@@ -277,6 +277,14 @@ spec:
         self.folder.path().join("state")
     }
 
+    /// Nobody listens at Marathon's address any more.
+    pub async fn marathon_goes_away(&mut self) {
+        let nobody = Sim::start(SimConfig::default())
+            .await
+            .expect("another pretend Marathon");
+        std::mem::replace(&mut self.sim, nobody).stop().await;
+    }
+
     /// Somebody types a command in Slack.
     pub async fn types(&self, user: &str, text: &str) -> Answer {
         let answer = self
@@ -396,7 +404,8 @@ spec:
             other => format!("{other:?}"),
         };
         let took = RealClock.elapsed() - asked;
-        assert!(took < Duration::from_secs(10), "why took {took:?}");
+        // Two seconds are promised; this machine may be busy with other things.
+        assert!(took < Duration::from_secs(5), "why took {took:?}");
         text
     }
 

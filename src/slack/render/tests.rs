@@ -588,9 +588,9 @@ fn everything(t: &str, n: usize) -> Vec<(String, Message)> {
     all
 }
 
-#[test]
-fn slack_would_take_every_message_whatever_people_and_marathon_wrote() {
-    let hostile = [
+/// What people, Marathon and an attacker might write.
+fn hostile() -> Vec<String> {
+    vec![
         String::new(),
         "x".repeat(10_000),
         "&".repeat(10_000),
@@ -598,8 +598,12 @@ fn slack_would_take_every_message_whatever_people_and_marathon_wrote() {
         "<!everyone> <!channel> <@U9HOSTILE> <!subteam^S9> *_~`".repeat(20),
         "\u{202E}לילה טוב\u{0}\n> quote\r\n".repeat(300),
         "```".repeat(500),
-    ];
-    for text in &hostile {
+    ]
+}
+
+#[test]
+fn slack_would_take_every_message_whatever_people_and_marathon_wrote() {
+    for text in &hostile() {
         for n in [1, 90] {
             for (name, message) in everything(text, n) {
                 let broken = check_message(&message.json());
@@ -607,6 +611,54 @@ fn slack_would_take_every_message_whatever_people_and_marathon_wrote() {
             }
         }
     }
+}
+
+/// The judge is slack_sdk in Python, which `tests/run` installs and names in `SLACK_SDK_PYTHON`.
+#[test]
+fn slacks_own_library_takes_every_message_and_signs_as_we_do() {
+    use secrecy::SecretString;
+    use std::io::Write;
+    use std::process::{Command, Stdio};
+    let Some(python) = std::env::var_os("SLACK_SDK_PYTHON") else {
+        assert!(
+            std::env::var_os("CI").is_none(),
+            "CI judges with slack_sdk: SLACK_SDK_PYTHON is not set"
+        );
+        eprintln!("not judged with slack_sdk: `tests/run` does that");
+        return;
+    };
+    let messages: Vec<Value> = hostile()
+        .iter()
+        .chain([&"ordinary".to_owned()])
+        .flat_map(|text| [1, 90].map(|n| (text.clone(), n)))
+        .flat_map(|(text, n)| everything(&text, n))
+        .map(|(name, message)| serde_json::json!({"name": name, "message": message.json()}))
+        .collect();
+    let view = deny_view(&"r-7Q2MK4XN".into(), "abababababab", Some("C012AB3CD"));
+    let view = serde_json::to_value(view).expect("plain data");
+    let secret = "8f742231b10e8888abcd99yyyzzz85a5";
+    let signatures: Vec<Value> = ["", "text=halt+now", "payload=%7B%22a%22%3A1%7D&x=\u{e4}"]
+        .map(|body| {
+            let signed = crate::slack::signature::sign(&SecretString::from(secret), "1790000000", body.as_bytes());
+            serde_json::json!({"secret": secret, "timestamp": "1790000000", "body": body, "signature": signed})
+        })
+        .into();
+    let asked = serde_json::json!({
+        "messages": messages, "views": [{"name": "deny", "view": view}], "signatures": signatures,
+    });
+    let judge = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/judges/slack.py");
+    let mut child = Command::new(python)
+        .arg(judge)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the judge starts");
+    let mut stdin = child.stdin.take().expect("a pipe");
+    let text = asked.to_string();
+    let writing = std::thread::spawn(move || stdin.write_all(text.as_bytes()));
+    let out = child.wait_with_output().expect("the judge ends");
+    writing.join().expect("no panic").expect("the judge reads");
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stdout));
 }
 
 #[test]

@@ -198,7 +198,7 @@ pub const METRICS: &[Metric] = &[
         "heartbreak_slack_requests_total",
         Kind::Counter,
         &["kind", "outcome"],
-        "What came to Slack's door: command, interaction, event; taken, not-believed, repeated, not-text, not-read.",
+        "What came to Slack's door: command, interaction, event; taken, not-believed, repeated, not-text, not-read, no-secret.",
     ),
     metric(
         "heartbreak_leader",

@@ -270,9 +270,18 @@ pub(super) fn clusters(
                     password: Arc::new(move || secret(&place).map(SecretString::from)),
                 }
             }
-            Auth::Dcos { service_account, .. } => marathon::Auth::DcosServiceAccount {
-                uid: service_account.clone(),
-            },
+            Auth::Dcos {
+                login_url,
+                service_account,
+                key,
+            } => {
+                let place = key.clone();
+                marathon::Auth::DcosServiceAccount(marathon::ServiceAccount {
+                    login_url: login_url.clone(),
+                    uid: service_account.clone(),
+                    key: Arc::new(move || secret(&place).map(SecretString::from)),
+                })
+            }
         };
         let options = marathon::Options {
             cluster: cluster.name.clone(),

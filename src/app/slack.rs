@@ -7,8 +7,8 @@ use crate::model::notice::{MessageRef, Notice};
 use crate::operator::Operator;
 use crate::ports::clock::Clock;
 use crate::ports::notifier::{Notifier, NotifyError};
-use crate::settings::{Delivery, Settings};
-use crate::slack::{Client, Door, Options, SlackNotifier, router};
+use crate::settings::{Delivery, SecretPlace, Settings};
+use crate::slack::{Client, Door, Options, Secret, SlackNotifier, router};
 use async_trait::async_trait;
 use secrecy::SecretString;
 use std::collections::BTreeSet;
@@ -25,7 +25,7 @@ pub struct Slack {
 
 struct WayIn {
     client: Arc<Client>,
-    signing_secret: SecretString,
+    signing_secret: Secret,
     team_id: String,
     app_id: String,
     admins: BTreeSet<PersonId>,
@@ -82,7 +82,14 @@ pub fn connect(settings: &Settings, clock: &Arc<dyn Clock>) -> Result<Slack, Tro
                 .to_owned(),
         ));
     };
-    let secret = |place| super::serve::secret(place).map(SecretString::from).map_err(bad);
+    // Read once to find out whether it can be, and again whenever it is needed.
+    let secret = |place: &SecretPlace| -> Result<Secret, Trouble> {
+        super::serve::secret(place).map_err(bad)?;
+        let place = place.clone();
+        Ok(Arc::new(move || {
+            super::serve::secret(&place).map(SecretString::from)
+        }))
+    };
     let api_url = match &slack.api_url {
         Some(url) => url.clone(),
         None => API_URL

@@ -1,5 +1,8 @@
 //! Who we are for Marathon.
 
+use super::dcos::ServiceAccount;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use secrecy::{ExposeSecret, SecretString};
 use std::fmt;
 use std::sync::Arc;
@@ -22,11 +25,8 @@ pub enum Auth {
     },
     /// DC/OS: `Authorization: token=…`, asked for each request. Whoever provides it renews it.
     DcosToken(Provider),
-    /// DC/OS login with a service account's RS256 key: refused when the client is built.
-    DcosServiceAccount {
-        /// The account.
-        uid: String,
-    },
+    /// DC/OS: logs in with a service account's key, and again before the token ends or when it is refused.
+    DcosServiceAccount(ServiceAccount),
 }
 
 impl fmt::Debug for Auth {
@@ -35,13 +35,14 @@ impl fmt::Debug for Auth {
             Self::None => f.write_str("None"),
             Self::Basic { user, .. } => write!(f, "Basic({user:?}, …)"),
             Self::DcosToken(_) => f.write_str("DcosToken(…)"),
-            Self::DcosServiceAccount { uid } => write!(f, "DcosServiceAccount({uid:?})"),
+            Self::DcosServiceAccount(account) => write!(f, "DcosServiceAccount({:?}, …)", account.uid),
         }
     }
 }
 
 impl Auth {
-    /// The value of `Authorization`, marked sensitive; `None` where nothing is sent.
+    /// The value of `Authorization`, marked sensitive; `None` where nothing is sent. What needs a login
+    /// first is asked of the client.
     ///
     /// # Errors
     ///
@@ -52,40 +53,26 @@ impl Auth {
             Self::Basic { user, password } => {
                 let secret = password()?;
                 let pair = format!("{user}:{}", secret.expose_secret().trim_end_matches(['\r', '\n']));
-                format!("Basic {}", base64(pair.as_bytes()))
+                format!("Basic {}", STANDARD.encode(pair))
             }
-            Self::DcosToken(token) => format!("token={}", token()?.expose_secret().trim()),
-            Self::DcosServiceAccount { .. } => return Err(REFUSED_LOGIN.to_owned()),
+            Self::DcosToken(token) => return with_token(&token()?).map(Some),
+            Self::DcosServiceAccount(_) => return Ok(None),
         };
-        let mut value = hyper::http::HeaderValue::from_str(&text).map_err(|_| {
-            "the secret for Marathon has characters that do not fit into an HTTP header".to_owned()
-        })?;
-        value.set_sensitive(true);
-        Ok(Some(value))
+        sensitive(&text).map(Some)
     }
 }
 
-/// Why a service account is refused.
-pub(super) const REFUSED_LOGIN: &str = "logging in to DC/OS with a service account's key is not supported: \
-    let a sidecar write a token to a file and name that file instead; nothing was sent";
+/// `token=…`, as Admin Router wants it.
+pub(super) fn with_token(token: &SecretString) -> Result<hyper::http::HeaderValue, String> {
+    sensitive(&format!("token={}", token.expose_secret().trim()))
+}
 
-fn base64(bytes: &[u8]) -> String {
-    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for chunk in bytes.chunks(3) {
-        let all = chunk
-            .iter()
-            .enumerate()
-            .fold(0_u32, |n, (i, b)| n | u32::from(*b) << (16 - 8 * i));
-        for place in 0..4 {
-            if place <= chunk.len() {
-                text.push(char::from(LETTERS[(all >> (18 - 6 * place) & 63) as usize]));
-            } else {
-                text.push('=');
-            }
-        }
-    }
-    text
+fn sensitive(text: &str) -> Result<hyper::http::HeaderValue, String> {
+    let mut value = hyper::http::HeaderValue::from_str(text).map_err(|_| {
+        "the secret for Marathon has characters that do not fit into an HTTP header".to_owned()
+    })?;
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 #[cfg(test)]
@@ -93,16 +80,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn basic_credentials_are_written_as_rfc_4648_wants() {
-        for (plain, coded) in [
-            ("", ""),
-            ("f", "Zg=="),
-            ("fo", "Zm8="),
-            ("foo", "Zm9v"),
-            ("foob", "Zm9vYg=="),
-        ] {
-            assert_eq!(base64(plain.as_bytes()), coded);
-        }
+    fn basic_credentials_are_written_as_rfc_7617_shows() {
+        let password: Provider = Arc::new(|| Ok("open sesame\n".to_owned().into()));
+        let auth = Auth::Basic {
+            user: "Aladdin".into(),
+            password,
+        };
+        assert_eq!(
+            auth.header().unwrap().unwrap(),
+            "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="
+        );
     }
 
     #[test]

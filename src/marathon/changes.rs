@@ -44,12 +44,16 @@ pub(super) async fn send_once(client: &Client, order: &KillOrder, last_look: &dy
             why: "the order names no task".to_owned(),
         };
     }
+    let authorization = match client.authorization().await {
+        Ok(authorization) => authorization,
+        Err(why) => return KillAnswer::NotSent { why },
+    };
     let mut failed = Vec::new();
     for node in client.nodes() {
         // Nothing is written before the connection stands, so trying the next node is safe.
         match tokio::time::timeout(client.options.connect_timeout, connect(client, &node)).await {
             Ok(Ok(stream)) => {
-                return match request(client, &node, order) {
+                return match request(authorization, &node, order) {
                     Ok(request) => talk(stream, request, order, last_look).await,
                     Err(why) => KillAnswer::NotSent { why },
                 };
@@ -92,7 +96,11 @@ async fn connect(client: &Client, node: &Url) -> Result<Box<dyn Wire>, String> {
     Ok(Box::new(tls.connect(name, tcp).await.map_err(|e| sentence(&e))?))
 }
 
-fn request(client: &Client, node: &Url, order: &KillOrder) -> Result<hyper::Request<Full<Bytes>>, String> {
+fn request(
+    authorization: Option<hyper::http::HeaderValue>,
+    node: &Url,
+    order: &KillOrder,
+) -> Result<hyper::Request<Full<Bytes>>, String> {
     let ids: Vec<&str> = order.tasks.iter().map(TaskId::as_str).collect();
     let body = serde_json::to_vec(&serde_json::json!({ "ids": ids })).map_err(|e| e.to_string())?;
     let url = address(node, &["v2", "tasks", "delete"], &[]);
@@ -108,7 +116,7 @@ fn request(client: &Client, node: &Url, order: &KillOrder) -> Result<hyper::Requ
         .header(CONTENT_TYPE, "application/json")
         .header(CONTENT_LENGTH, body.len())
         .header("X-Heartbreak-Intent", order.intent.as_str());
-    if let Some(value) = client.options.auth.header()? {
+    if let Some(value) = authorization {
         request = request.header(AUTHORIZATION, value);
     }
     request

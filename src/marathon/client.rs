@@ -1,7 +1,8 @@
 //! Reading: several nodes, one answer, and a sentence for everything that could not be read.
 
-use super::auth::{Auth, REFUSED_LOGIN};
+use super::auth::{Auth, with_token};
 use super::convert::{Seen, app};
+use super::dcos::Session;
 use super::tls::{TlsFiles, configure};
 use super::wire;
 use crate::model::ids::{AppId, ClusterName};
@@ -62,6 +63,7 @@ pub struct Client {
     pub(super) tls: Arc<rustls::ClientConfig>,
     pub(super) http: reqwest::Client,
     leader: Mutex<Option<String>>,
+    pub(super) session: Session,
 }
 
 /// An answer, whatever its status.
@@ -95,7 +97,15 @@ impl Client {
             }
         }
         match &options.auth {
-            Auth::DcosServiceAccount { .. } => return Err(refuse(REFUSED_LOGIN.to_owned())),
+            Auth::DcosServiceAccount(account) => {
+                let url = &account.login_url;
+                let plain = options.urls.iter().all(|u| u.scheme() == "http");
+                if url.scheme() != "https" && !(plain && url.scheme() == "http") {
+                    return Err(refuse(
+                        "the login URL of DC/OS must be https://, as the masters are".to_owned(),
+                    ));
+                }
+            }
             Auth::Basic { user, .. } if user.contains(':') => {
                 return Err(refuse("the user name must not contain a colon".to_owned()));
             }
@@ -113,6 +123,7 @@ impl Client {
             .build()
             .map_err(|e| refuse(format!("the HTTP client could not be made: {}", sentence(&e))))?;
         Ok(Self {
+            session: Session::new(options.clock.clone()),
             options,
             tls,
             http,
@@ -160,6 +171,20 @@ impl Client {
         self.leader.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// The value of `Authorization`; logs in first where that has to be.
+    ///
+    /// # Errors
+    ///
+    /// A sentence without any secret; nothing was asked of Marathon then.
+    pub(super) async fn authorization(&self) -> Result<Option<hyper::http::HeaderValue>, String> {
+        match &self.options.auth {
+            Auth::DcosServiceAccount(account) => {
+                with_token(&self.session.token(&self.http, account).await?).map(Some)
+            }
+            auth => auth.header(),
+        }
+    }
+
     /// One GET, redirects followed by hand with credentials, to listed hosts only. The body is not read.
     ///
     /// # Errors
@@ -173,7 +198,7 @@ impl Client {
     ) -> Result<reqwest::Response, (String, bool)> {
         for _ in 0..=HOPS {
             let mut request = self.http.get(url.clone()).header(header::ACCEPT, accept);
-            if let Some(value) = self.options.auth.header().map_err(|why| (why, false))? {
+            if let Some(value) = self.authorization().await.map_err(|why| (why, false))? {
                 request = request.header(header::AUTHORIZATION, value);
             }
             if let Some(timeout) = timeout {
@@ -222,6 +247,7 @@ impl Client {
             if response.status() != 401 || renewed || matches!(self.options.auth, Auth::None) {
                 break response;
             }
+            self.session.forget();
             renewed = true;
         };
         let mut body = Vec::new();

@@ -204,7 +204,11 @@ fn unusable_options_are_refused_with_a_sentence() {
         .unwrap()
         .to_string();
     assert!(!refused.contains("secret"));
-    let mut login = options(vec![url("http://m")]);
-    login.auth = Auth::DcosServiceAccount { uid: "x".into() };
-    assert!(Client::new(login).err().unwrap().why.contains("service account"));
+    let mut login = options(vec![url("https://m")]);
+    login.auth = Auth::DcosServiceAccount(crate::marathon::ServiceAccount {
+        login_url: url("http://m/acs/api/v1/auth/login"),
+        uid: "x".into(),
+        key: std::sync::Arc::new(|| Ok("key".to_owned().into())),
+    });
+    assert!(Client::new(login).err().unwrap().why.contains("https"));
 }

@@ -7,6 +7,7 @@ mod auth;
 mod changes;
 mod client;
 mod convert;
+mod dcos;
 mod events;
 #[cfg(test)]
 mod pretend;
@@ -17,6 +18,7 @@ mod wire;
 
 pub use auth::{Auth, Provider};
 pub use client::{Client, Options, SetupError};
+pub use dcos::ServiceAccount;
 pub use events::follow;
 pub use tls::TlsFiles;
 

@@ -4,6 +4,7 @@
 //! stop or a verdict. What is known about people is kept for a few minutes and never longer: not knowing
 //! means no. Not here: what a message says, and who may do what.
 
+use super::Secret;
 use super::connector::Connector;
 use super::pace::Pace;
 use super::render::Message;
@@ -11,7 +12,7 @@ use super::trouble::{self, Trouble};
 use crate::model::ids::{GroupId, PersonId};
 use crate::model::notice::{MessageRef, Priority};
 use crate::ports::clock::Clock;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 use serde::Deserialize;
 use slack_morphism::errors::SlackClientError;
 use slack_morphism::prelude::*;
@@ -36,7 +37,7 @@ pub struct Options {
     /// The Web API: `https://slack.com/api`.
     pub api_url: Url,
     /// `xoxb-…`
-    pub bot_token: SecretString,
+    pub bot_token: Secret,
     /// Our workspace: everybody else's people are strangers.
     pub team_id: String,
     /// Time, which tests own.
@@ -71,7 +72,7 @@ pub struct Member {
 pub struct Client {
     slack: SlackClient<Connector>,
     connector: Connector,
-    token: SlackApiToken,
+    token: Secret,
     api: Url,
     team: String,
     clock: Arc<dyn Clock>,
@@ -146,11 +147,10 @@ impl Client {
     /// A sentence, when the address can't be used. Nothing was sent.
     pub fn new(options: Options) -> Result<Self, String> {
         let connector = Connector::new(&options.api_url)?;
-        let token = SlackApiToken::new(options.bot_token.expose_secret().into());
         Ok(Self {
             slack: SlackClient::new(connector.clone()),
             connector,
-            token,
+            token: options.bot_token,
             api: options.api_url,
             team: options.team_id,
             pace: Pace::new(options.clock.clone()),
@@ -409,7 +409,8 @@ impl Client {
     ) -> Result<R, Trouble> {
         self.pace.open(method).map_err(Trouble::Pace)?;
         let params: Vec<_> = params.iter().map(|(key, value)| (*key, Some(*value))).collect();
-        let session = self.slack.open_session(&self.token);
+        let token = self.token()?;
+        let session = self.slack.open_session(&token);
         let answer = session.http_session_api.http_get(method, &params, None).await;
         self.judged(method, answer)
     }
@@ -425,9 +426,18 @@ impl Client {
         }
         self.is_ours()?;
         self.pace.open(method).map_err(Trouble::Pace)?;
-        let session = self.slack.open_session(&self.token);
+        let token = self.token()?;
+        let session = self.slack.open_session(&token);
         let answer = session.http_session_api.http_post(method, request, None).await;
         self.judged(method, answer)
+    }
+
+    fn token(&self) -> Result<SlackApiToken, Trouble> {
+        let token = (self.token)().map_err(|why| {
+            self.note(Err(why.clone()));
+            Trouble::SetUp(why)
+        })?;
+        Ok(SlackApiToken::new(token.expose_secret().into()))
     }
 
     /// Remembers how Slack is, and that it asked us to wait.

@@ -5,6 +5,7 @@
 //! two; when it takes longer it goes on and its answer follows. Every request that is Slack's gets exactly
 //! one answer to the person, also when it is a no. Not here: whether the person may, which is the engine's.
 
+use super::Secret;
 use super::client::{Client, Standing};
 use super::inbound::{Event, Interaction, Typed, field};
 use super::parse;
@@ -23,7 +24,6 @@ use axum::extract::{DefaultBodyLimit, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
-use secrecy::SecretString;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -46,7 +46,7 @@ pub struct Door {
     /// For answers that come later, dialogs, and who somebody is.
     pub client: Arc<Client>,
     /// What requests are signed with.
-    pub signing_secret: SecretString,
+    pub signing_secret: Secret,
     /// Our workspace.
     pub team_id: String,
     /// Our app in it.
@@ -124,7 +124,12 @@ impl Room {
             return Err(StatusCode::OK);
         }
         let now = self.door.clock.now();
-        let signed = signature::verify(headers, body, &self.door.signing_secret, now).map_err(|why| {
+        let secret = (self.door.signing_secret)().map_err(|why| {
+            count(kind, "no-secret");
+            tracing::error!(kind, %why, "nothing of Slack's can be believed without the signing secret");
+            StatusCode::SERVICE_UNAVAILABLE
+        })?;
+        let signed = signature::verify(headers, body, &secret, now).map_err(|why| {
             count(kind, "not-believed");
             tracing::debug!(kind, %why, "a request to Slack's door was refused; nothing was done");
             StatusCode::UNAUTHORIZED

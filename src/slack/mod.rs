@@ -21,6 +21,13 @@ pub mod trouble;
 #[cfg(test)]
 mod pretend;
 
+use secrecy::SecretString;
+use std::sync::Arc;
+
 pub use client::{Client, Options};
 pub use door::{Door, router};
 pub use notifier::SlackNotifier;
+
+/// Gives a secret afresh each time it is asked, so that a rotated file counts at once. The error is a
+/// sentence without the secret.
+pub type Secret = Arc<dyn Fn() -> Result<SecretString, String> + Send + Sync>;

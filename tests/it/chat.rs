@@ -310,3 +310,32 @@ async fn a_token_that_slack_does_not_take_is_said_and_stops_work_all_the_same() 
     assert_eq!(world.slack.messages(), []);
     world.stop().await;
 }
+
+#[tokio::test]
+async fn rotated_secrets_count_without_a_restart() {
+    let world = World::start().await;
+    let secret = |name: &str, text: &str| {
+        let path = world.state().parent().expect("the folder").join(name);
+        let fresh = path.with_extension("new");
+        use std::os::unix::fs::OpenOptionsExt;
+        let file = std::fs::OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&fresh);
+        std::io::Write::write_all(&mut file.expect("a file"), text.as_bytes()).expect("written");
+        std::fs::rename(fresh, path).expect("put in its place");
+    };
+    assert_eq!(world.types(BEN, "status").await.status, 200);
+    secret("signing", "another secret of the same app, rotated");
+    let refused = world
+        .slack
+        .person(BEN)
+        .command(&world.running.url, "/heartbreak", "status")
+        .await;
+    assert_eq!(refused.status, 401, "what was signed with the old secret");
+    secret("signing", heartbreak_sim::slack::SECRET);
+    assert_eq!(world.types(BEN, "status").await.status, 200);
+    world.stop().await;
+}

@@ -75,7 +75,7 @@ impl World {
         });
         let client = Client::new(Options {
             api_url: format!("{}/api", slack.base()).parse().expect("an address"),
-            bot_token: TOKEN.to_owned().into(),
+            bot_token: Arc::new(|| Ok(TOKEN.to_owned().into())),
             team_id: TEAM.into(),
             clock: clock.clone(),
         });
@@ -83,7 +83,7 @@ impl World {
         let door = Door {
             inbox: inbox.clone(),
             client: client.clone(),
-            signing_secret: SECRET.to_owned().into(),
+            signing_secret: Arc::new(|| Ok(SECRET.to_owned().into())),
             team_id: TEAM.into(),
             app_id: "A0PRETEND".into(),
             admins: ["U0CHO0003".into()].into(),

@@ -2,7 +2,7 @@
 //! readers. Pure.
 //!
 //! Every number, id and mention comes from the data; every text that we did not write goes through
-//! [`text`](super::text). What a message may hold is bounded by [`Sheet`], so that none can be refused for
+//! [`text`]. What a message may hold is bounded by `Sheet`, so that none can be refused for
 //! its size. Not here: where a message goes, and whether it is a new one or an edit.
 
 mod reply;

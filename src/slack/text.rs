@@ -269,7 +269,7 @@ pub struct Lines {
 const MORE: usize = 24;
 
 impl Lines {
-    /// With room for this many UTF-16 units; at least [`MORE`].
+    /// With room for this many UTF-16 units; at least what "and more" takes.
     pub fn new(max: usize) -> Self {
         Self {
             lines: vec![],

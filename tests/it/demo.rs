@@ -1,7 +1,8 @@
 //! The demo, as a stranger runs it: the shipped binary, and the reports that it leaves on disk.
 
-use std::path::PathBuf;
-use std::process::Command;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 #[test]
 fn the_demo_holds_once_aborts_once_and_leaves_its_reports() {
@@ -56,4 +57,78 @@ fn the_demo_holds_once_aborts_once_and_leaves_its_reports() {
         "{}",
         aborted["abort"]
     );
+}
+
+/// Tasks of the pretend cluster that a demo with this folder for temporary files has started.
+fn tasks_of(temp: &Path) -> Vec<String> {
+    let mark = format!("TMPDIR={}", temp.display());
+    let processes = std::fs::read_dir("/proc").expect("/proc is there").flatten();
+    processes
+        .filter_map(|entry| {
+            let environment = std::fs::read(entry.path().join("environ")).ok()?;
+            let words = std::fs::read(entry.path().join("cmdline")).ok()?;
+            let ours = environment.split(|b| *b == 0).any(|line| line == mark.as_bytes());
+            let words = String::from_utf8_lossy(&words).replace('\0', " ");
+            (ours && words.contains("pretend-task")).then_some(words)
+        })
+        .collect()
+}
+
+fn demo(temp: &Path, stdin: Stdio) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_heartbreak"));
+    command
+        .args(["demo", "--fast"])
+        .env_clear()
+        .env("TMPDIR", temp)
+        .stdin(stdin)
+        .stdout(Stdio::piped());
+    command
+}
+
+#[test]
+fn ctrl_c_ends_the_demo_and_leaves_no_process_behind() {
+    let temp = tempfile::tempdir().expect("a folder can be made");
+    let mut child = demo(temp.path(), Stdio::piped())
+        .spawn()
+        .expect("the binary can be run");
+    let mut out = BufReader::new(child.stdout.take().expect("a pipe"));
+    let mut told = String::new();
+    while !told.contains("Press Enter to press Approve") {
+        assert_ne!(
+            out.read_line(&mut told).expect("text"),
+            0,
+            "it ended early: {told}"
+        );
+    }
+    assert!(
+        tasks_of(temp.path()).len() >= 8,
+        "two services of four tasks each"
+    );
+    let sent = Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status();
+    assert!(sent.expect("kill can be run").success());
+    out.read_to_string(&mut told).expect("text");
+    let status = child.wait().expect("it ends");
+    assert!(status.success(), "{status}: {told}");
+    assert!(
+        told.contains("Every process that the demo started is ended."),
+        "{told}"
+    );
+    assert_eq!(tasks_of(temp.path()), Vec::<String>::new());
+}
+
+#[test]
+fn without_a_keyboard_the_demo_says_how_to_approve_and_kills_nothing() {
+    let temp = tempfile::tempdir().expect("a folder can be made");
+    let out = demo(temp.path(), Stdio::null())
+        .output()
+        .expect("the binary can be run");
+    let said = String::from_utf8_lossy(&out.stderr);
+    assert_eq!(out.status.code(), Some(64), "{said}");
+    assert!(
+        said.contains("`heartbreak demo --yes` approves by itself. Nothing was killed"),
+        "{said}"
+    );
+    assert_eq!(tasks_of(temp.path()), Vec::<String>::new());
 }

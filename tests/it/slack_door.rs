@@ -561,3 +561,39 @@ async fn slack_asks_whether_we_are_who_we_say() {
     let (status, _) = world.post("/slack/events", &[], body.into()).await;
     assert_eq!(status, 401, "not without a signature");
 }
+
+#[tokio::test]
+async fn no_word_leaves_for_a_workspace_that_is_not_ours() {
+    let world = World::start().await;
+    let client = Client::new(Options {
+        api_url: format!("{}/api", world.slack.base()).parse().expect("an address"),
+        bot_token: Arc::new(|| Ok(TOKEN.to_owned().into())),
+        team_id: "T0FOREIGN".into(),
+        clock: world.clock.clone(),
+    })
+    .expect("a client");
+    let blocks = json!([{"type": "divider"}]);
+    let message = Message {
+        text: "A secret plan".into(),
+        blocks: serde_json::from_value(blocks).expect("blocks"),
+    };
+    for channel in ["C0CHAOS01", "C0OPERATE"] {
+        let refused = client
+            .post(channel, None, &message, "key")
+            .await
+            .expect_err("another workspace");
+        assert!(
+            refused
+                .sentence()
+                .contains("the bot token is for workspace T0PRETEND"),
+            "{}",
+            refused.sentence()
+        );
+        assert!(
+            client
+                .reachable()
+                .is_err_and(|why| why.contains("the settings say T0FOREIGN"))
+        );
+    }
+    assert_eq!(world.slack.messages(), []);
+}

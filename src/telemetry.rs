@@ -135,6 +135,12 @@ pub const METRICS: &[Metric] = &[
     ),
     metric("heartbreak_runs", Kind::Gauge, &["phase"], "Open runs by phase."),
     metric(
+        "heartbreak_policies",
+        Kind::Gauge,
+        &["state"],
+        "Policies by state: active; suspended because their file is bad.",
+    ),
+    metric(
         "heartbreak_verdicts_total",
         Kind::Counter,
         &["verdict"],

@@ -367,6 +367,16 @@ impl Operator {
         metrics::gauge!("heartbreak_armed").set(f64::from(u8::from(self.config.armed)));
         metrics::gauge!("heartbreak_leader").set(1.0);
         metrics::gauge!("heartbreak_runs", "phase" => "open").set(open as f64);
+        let set = self.policy_set();
+        let (all, active) = (
+            set.policies.len(),
+            set.policies
+                .values()
+                .filter(|p| matches!(p, PolicyState::Active(_)))
+                .count(),
+        );
+        metrics::gauge!("heartbreak_policies", "state" => "active").set(active as f64);
+        metrics::gauge!("heartbreak_policies", "state" => "suspended").set((all - active) as f64);
         let now = self.ports.clock.now();
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(oldest) = seen

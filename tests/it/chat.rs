@@ -339,3 +339,30 @@ async fn rotated_secrets_count_without_a_restart() {
     assert_eq!(world.types(BEN, "status").await.status, 200);
     world.stop().await;
 }
+
+#[tokio::test]
+async fn a_request_that_nobody_decides_expires_and_a_late_click_is_told_so() {
+    let world = World::given(approved_by("approvers: { users: [U0ANA0001] }, expires: 1m")).await;
+    world.types(BEN, "run cart").await;
+    let card = world.card().await;
+    let over = async {
+        while world.run().await.is_none_or(|run| run.phase != Phase::Ended) {
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+    };
+    tokio::time::timeout(2 * SOON, over)
+        .await
+        .expect("it expires by itself");
+    let ended = world
+        .sees("the expired card", |m| {
+            m.ts == card.ts && m.text.starts_with("Expired")
+        })
+        .await;
+    assert_eq!(ended.button("approve"), None);
+    assert!(ended.text.contains("nobody decided before"), "{}", ended.text);
+    world.clicks(ANA, &card, "approve").await;
+    let late = world.hears(ANA, "Not now").await;
+    assert!(late.contains("expired") || late.contains("over"), "{late}");
+    assert_eq!(world.sim.kills().len(), 0);
+    world.stop().await;
+}

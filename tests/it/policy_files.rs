@@ -38,6 +38,14 @@ async fn a_file_that_turns_bad_suspends_its_policy_ends_its_run_and_is_told() {
         })
         .await;
     assert_eq!(told.channel, "C0OPERATE");
+    let metrics = reqwest::get(format!("{}/metrics", world.running.url))
+        .await
+        .expect("an answer");
+    let metrics = metrics.text().await.expect("a body");
+    assert!(
+        metrics.contains("heartbreak_policies{state=\"suspended\"} 1"),
+        "{metrics}"
+    );
     world.stop().await;
 }
 

@@ -289,7 +289,7 @@ fn ending(run: &Run) -> &'static str {
         return "Ended";
     };
     match (verdict.outcome, verdict.hypothesis) {
-        (Outcome::Skipped, _) if verdict.reason == "expired" => "Expired",
+        (Outcome::Skipped, _) if verdict.reason.starts_with("expired") => "Expired",
         (Outcome::Skipped, _) => "Skipped",
         (Outcome::Aborted, HypothesisResult::Disproved) => "Aborted, disproved",
         (Outcome::Aborted, _) => "Aborted",

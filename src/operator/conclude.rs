@@ -109,7 +109,7 @@ impl Operator {
         let report = self.report_of(run).await;
         if let Err(why) = self.ports.reporter.write(&report).await {
             let run = &run.id;
-            tracing::error!(%run, %why, "the report's files could not be written; `heartbreak report` writes them again");
+            tracing::error!(%run, %why, "the report's files could not be written; the next start writes them, and `heartbreak report` shows them");
         }
     }
 

@@ -338,7 +338,7 @@ pub async fn timeline_journal(args: TimelineArgs) -> Result<Vec<TimelineItem>, T
     Ok(items
         .into_iter()
         .filter(|item| args.since.is_none_or(|since| item.at >= since))
-        .filter(|item| args.app.as_ref().is_none_or(|app| item.app.as_ref() == Some(app)))
+        .filter(|item| args.app.as_ref().is_none_or(|app| item.apps().any(|a| a == app)))
         .collect())
 }
 

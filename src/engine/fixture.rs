@@ -8,7 +8,7 @@ use crate::model::command::{Person, Role, Via};
 use crate::model::entry::{Body, Entry};
 use crate::model::gate::{Answer, GateName, Judgement, PagerAnswer};
 use crate::model::ids::{AppId, IntentId, PersonId, RunId};
-use crate::model::plan::{Plan, Step, Target};
+use crate::model::plan::{Plan, PlannedApp, Step, Target};
 use crate::model::policy::*;
 use crate::model::run::{Intent, IntentState, Phase};
 use crate::model::snapshot::{App, ClusterInfo, Health, MarathonVersion, Snapshot, Task, TaskState};
@@ -169,10 +169,13 @@ pub fn plan() -> Plan {
         cluster: policy.cluster,
         framework_id: "fw-1".into(),
         mode: Mode::Enforce,
-        app: "/shop/cart".into(),
-        app_version: "v1".into(),
-        instances: 10,
-        healthy: 10,
+        apps: PlannedApp {
+            app: "/shop/cart".into(),
+            version: "v1".into(),
+            instances: 10,
+            healthy: 10,
+        }
+        .into(),
         requested_by: Some(person("bob", Role::Operator)),
         steps: (1..=2)
             .map(|number| Step {
@@ -359,7 +362,7 @@ impl World {
         let mut other = plan();
         other.run = RunId::from(run);
         other.policy = policy.into();
-        other.app = app.into();
+        other.apps.first.app = app.into();
         for target in other.steps.iter_mut().flat_map(|s| &mut s.targets) {
             target.app = app.into();
         }

@@ -11,6 +11,7 @@ use crate::model::experiment::AbortCause;
 use crate::model::halt::Halt;
 use crate::model::ids::{AppId, ClusterName, IntentId, PolicyDigest, PolicyName, RunId, Seq};
 use crate::model::notice::MessageRef;
+use crate::model::plan::Plan;
 use crate::model::run::{Aborted, Intent, IntentState, Phase, Run};
 use crate::model::view::TimelineItem;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -101,7 +102,7 @@ pub struct PolicyRecord {
     pub gone: bool,
 }
 
-/// One decided kill, for rates and distances.
+/// The part of one decided kill that hits one app, for rates and distances.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Kill {
     /// Which intent.
@@ -160,9 +161,9 @@ impl Ledger {
         let at = entry.at;
         match &entry.body {
             Body::Started { version, .. } => {
-                self.note(at, "start", None, None, format!("operator {version} started"));
+                self.note(at, "start", format!("operator {version} started"));
             }
-            Body::Stopped { why } => self.note(at, "stop", None, None, format!("operator stopped: {why}")),
+            Body::Stopped { why } => self.note(at, "stop", format!("operator stopped: {why}")),
             Body::Pinned {
                 cluster,
                 framework_id,
@@ -195,8 +196,6 @@ impl Ledger {
                 self.note(
                     at,
                     "policy",
-                    None,
-                    None,
                     format!("policy {policy} is suspended: its file is bad"),
                 );
             }
@@ -208,7 +207,7 @@ impl Ledger {
                 };
                 self.policies.insert(policy.clone(), record);
                 self.requests.remove(policy);
-                self.note(at, "policy", None, None, format!("policy {policy} is gone"));
+                self.note(at, "policy", format!("policy {policy} is gone"));
             }
             Body::Asked { by, command, key } => {
                 if let Some(key) = key {
@@ -231,13 +230,7 @@ impl Ledger {
             }
             Body::Skipped { policy, due, why } => {
                 self.serve(policy, *due);
-                self.note(
-                    at,
-                    "skip",
-                    None,
-                    None,
-                    format!("policy {policy} skipped its run: {why}"),
-                );
+                self.note(at, "skip", format!("policy {policy} skipped its run: {why}"));
             }
             Body::Planned {
                 plan,
@@ -252,10 +245,10 @@ impl Ledger {
                 let what = format!(
                     "planned to kill {} of {} tasks ({})",
                     plan.kills(),
-                    plan.instances,
+                    plan.apps.instances(),
                     plan.mode
                 );
-                self.note(at, "plan", Some(&plan.run), Some(&plan.app), what);
+                self.note_apps(at, "plan", &plan.run, ids_of(plan), what);
                 let run = Run {
                     id: plan.run.clone(),
                     plan: (**plan).clone(),
@@ -342,13 +335,7 @@ impl Ledger {
                     reason: reason.clone(),
                     since: at,
                 };
-                self.note(
-                    at,
-                    "halt",
-                    None,
-                    None,
-                    format!("halted by {by} ({}): {reason}", by.via),
-                );
+                self.note(at, "halt", format!("halted by {by} ({}): {reason}", by.via));
                 self.news
                     .insert(format!("halt/{}", entry.seq), News::Halted(halt.clone()));
                 self.halt = Some(halt);
@@ -360,7 +347,7 @@ impl Ledger {
                     reason: reason.clone(),
                 };
                 self.news.insert(format!("resume/{}", entry.seq), news);
-                self.note(at, "resume", None, None, format!("resumed by {by}: {reason}"));
+                self.note(at, "resume", format!("resumed by {by}: {reason}"));
             }
             Body::Told {
                 key,
@@ -376,36 +363,35 @@ impl Ledger {
         for rate in rates {
             self.rates.insert(rate.bucket.clone(), rate.arrival_ns);
         }
-        let mut app = None;
+        let mut by_app: BTreeMap<&AppId, Vec<&str>> = BTreeMap::new();
+        for target in &intent.targets {
+            by_app.entry(&target.app).or_default().push(target.task.as_str());
+        }
         if let Some(run) = self.runs.get_mut(&intent.run) {
             run.intents.push(intent.clone());
-            app = Some(run.plan.app.clone());
             if !intent.sham {
-                self.kills.push(Kill {
+                self.kills.extend(by_app.iter().map(|(app, tasks)| Kill {
                     intent: intent.id.clone(),
                     policy: run.plan.policy.clone(),
                     cluster: run.plan.cluster.clone(),
-                    app: run.plan.app.clone(),
-                    tasks: u32::try_from(intent.targets.len()).unwrap_or(u32::MAX),
+                    app: (*app).clone(),
+                    tasks: u32::try_from(tasks.len()).unwrap_or(u32::MAX),
                     at,
                     over: None,
                     void: false,
-                });
+                }));
             }
         }
         self.kills.retain(|k| k.over.is_none() || at - k.at < KILLS_KEPT);
-        let ids = intent
-            .targets
-            .iter()
-            .map(|t| t.task.as_str())
-            .collect::<Vec<_>>()
-            .join(", ");
-        let what = if intent.sham {
-            format!("rehearsed the kill of {ids}")
-        } else {
-            format!("killing {ids}")
-        };
-        self.note(at, "kill", Some(&intent.run), app.as_ref(), what);
+        for (app, tasks) in by_app {
+            let ids = tasks.join(", ");
+            let what = if intent.sham {
+                format!("rehearsed the kill of {ids}")
+            } else {
+                format!("killing {ids}")
+            };
+            self.note_apps(at, "kill", &intent.run, vec![app.clone()], what);
+        }
     }
 
     fn settled(&mut self, at: DateTime<Utc>, id: &IntentId, state: &IntentState) {
@@ -414,7 +400,7 @@ impl Ledger {
                 intent.state = state.clone();
             }
         }
-        if let Some(kill) = self.kills.iter_mut().find(|k| k.intent == *id) {
+        for kill in self.kills.iter_mut().filter(|k| k.intent == *id) {
             match state {
                 IntentState::NotSent { .. } | IntentState::NoEffect { .. } => {
                     kill.void = true;
@@ -436,18 +422,8 @@ impl Ledger {
                 },
             );
         }
-        let run = id.as_str().split('/').next().map(RunId::from);
-        let app = run
-            .as_ref()
-            .and_then(|r| self.runs.get(r))
-            .map(|r| r.plan.app.clone());
-        self.note(
-            at,
-            "settle",
-            run.as_ref(),
-            app.as_ref(),
-            format!("{id} is {}", state.word()),
-        );
+        let run = RunId::from(id.as_str().split('/').next().unwrap_or_default());
+        self.note_run(at, "settle", &run, format!("{id} is {}", state.word()));
     }
 
     fn serve(&mut self, policy: &PolicyName, due: DateTime<Utc>) {
@@ -462,28 +438,38 @@ impl Ledger {
     }
 
     fn note_run(&mut self, at: DateTime<Utc>, kind: &str, run: &RunId, what: String) {
-        let app = self.runs.get(run).map(|r| r.plan.app.clone());
-        self.note(at, kind, Some(run), app.as_ref(), what);
+        let apps = self.runs.get(run).map(|r| ids_of(&r.plan)).unwrap_or_default();
+        self.note_apps(at, kind, run, apps, what);
     }
 
-    fn note(
-        &mut self,
-        at: DateTime<Utc>,
-        kind: &str,
-        run: Option<&RunId>,
-        app: Option<&AppId>,
-        what: String,
-    ) {
+    fn note(&mut self, at: DateTime<Utc>, kind: &str, what: String) {
+        self.keep(TimelineItem {
+            at,
+            kind: kind.to_owned(),
+            run: None,
+            app: None,
+            other_apps: vec![],
+            what,
+        });
+    }
+
+    fn note_apps(&mut self, at: DateTime<Utc>, kind: &str, run: &RunId, apps: Vec<AppId>, what: String) {
+        let mut apps = apps.into_iter();
+        self.keep(TimelineItem {
+            at,
+            kind: kind.to_owned(),
+            run: Some(run.clone()),
+            app: apps.next(),
+            other_apps: apps.collect(),
+            what,
+        });
+    }
+
+    fn keep(&mut self, item: TimelineItem) {
         if self.timeline.len() == TIMELINE_KEPT {
             self.timeline.pop_front();
         }
-        self.timeline.push_back(TimelineItem {
-            at,
-            kind: kind.to_owned(),
-            run: run.cloned(),
-            app: app.cloned(),
-            what,
-        });
+        self.timeline.push_back(item);
     }
 
     /// Drops the oldest ended runs; never one that still has a charge.
@@ -557,11 +543,11 @@ impl Ledger {
         let open = self
             .open_runs()
             .filter(|r| r.plan.cluster == *cluster)
-            .map(|r| r.plan.app.clone());
+            .flat_map(|r| ids_of(&r.plan));
         let charged = self
             .charged()
             .filter(|(r, _)| r.plan.cluster == *cluster)
-            .map(|(r, _)| r.plan.app.clone());
+            .flat_map(|(r, _)| ids_of(&r.plan));
         open.chain(charged).collect()
     }
 
@@ -572,6 +558,10 @@ impl Ledger {
             .map(|r| (r.id.clone(), AbortCause::Restarted))
             .collect()
     }
+}
+
+fn ids_of(plan: &Plan) -> Vec<AppId> {
+    plan.apps.ids().cloned().collect()
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use super::history::Ledger;
 use super::steady_state::monitor::BaselineState;
 use crate::model::command::Person;
 use crate::model::experiment::AbortCause;
-use crate::model::ids::{IntentId, PolicyName, RunId};
+use crate::model::ids::{AppId, IntentId, PolicyName, RunId, TaskId};
 use crate::model::policy::Policy;
 use crate::model::run::{Intent, IntentState, Phase, Run};
 use crate::model::snapshot::{App, Snapshot, TaskState};
@@ -332,17 +332,24 @@ fn aborting(view: &View<'_>, run: &Run) -> Turn {
     }
 }
 
-/// Whether every kill of the run is proven over, the app serves as before, and the steady state holds.
+/// Whether every kill of the run is proven over, each app serves as before, and the steady state holds.
 fn whole_and_steady(view: &View<'_>, run: &Run) -> Result<(), String> {
     if let Some(open) = run.intents.iter().find(|i| i.is_charged()) {
         return Err(format!("{} is not proven over: {}", open.id, open.state.word()));
     }
-    let Some(app) = view.snapshot.apps.get(&run.plan.app) else {
-        return Err(format!("{} can't be seen", run.plan.app));
-    };
-    let before = run.plan.healthy.min(app.instances);
-    if app.healthy() < before {
-        return Err(format!("{} of {before} tasks serve", app.healthy()));
+    for planned in run.plan.apps.iter() {
+        let Some(app) = view.snapshot.apps.get(&planned.app) else {
+            return Err(format!("{} can't be seen", planned.app));
+        };
+        let before = planned.healthy.min(app.instances);
+        if app.healthy() < before {
+            let serve = format!("{} of {before} tasks serve", app.healthy());
+            return Err(if run.plan.apps.are_several() {
+                format!("{}: {serve}", planned.app)
+            } else {
+                serve
+            });
+        }
     }
     let last_kill = run.intents.last().map(|i| i.at);
     match view.watch.as_ref().and_then(|w| w.steady_since) {
@@ -375,28 +382,27 @@ fn settled(view: &View<'_>, run: &Run, intent: &Intent) -> Option<IntentState> {
             at,
         }),
         IntentState::Acked { tasks, at: answered } => {
-            if view.snapshot.taken_at <= *answered || view.snapshot.gaps_of(&run.plan.app).next().is_some() {
+            if view.snapshot.taken_at <= *answered || !is_seen_whole(view, intent) {
                 return None;
             }
-            let Some(app) = view.snapshot.apps.get(&run.plan.app) else {
-                let why = format!("{} is gone from Marathon", run.plan.app);
+            let there: Vec<&App> = apps_hit(intent)
+                .into_iter()
+                .filter_map(|app| view.snapshot.apps.get(app))
+                .collect();
+            if there.is_empty() {
+                let why = format!("{} is gone from Marathon", run.plan.apps);
                 return Some(IntentState::Resolved {
                     why,
                     at,
                     tasks: tasks.clone(),
                 });
-            };
-            let lives = |id: &crate::model::ids::TaskId| {
-                app.tasks
-                    .iter()
-                    .any(|t| t.id == *id && !matches!(t.state, TaskState::Over(_)))
+            }
+            let lives = |id: &TaskId| {
+                let mut rows = there.iter().flat_map(|app| &app.tasks);
+                rows.any(|t| t.id == *id && !matches!(t.state, TaskState::Over(_)))
             };
             if !tasks.iter().any(lives) {
-                let whole = intent
-                    .targets
-                    .iter()
-                    .all(|t| replaced(app, t.instance.as_str(), tasks))
-                    || app.healthy() >= app.instances;
+                let whole = there.iter().all(|app| is_whole(app, intent, tasks));
                 return whole.then(|| IntentState::Resolved {
                     why: "the tasks that Marathon named are gone and their replacements serve".into(),
                     at,
@@ -413,17 +419,14 @@ fn settled(view: &View<'_>, run: &Run, intent: &Intent) -> Option<IntentState> {
         }
         IntentState::Ambiguous { .. } => {
             let over = intent.deadline + view.quarantine;
-            if view.snapshot.taken_at <= over || view.snapshot.gaps_of(&run.plan.app).next().is_some() {
+            if view.snapshot.taken_at <= over || !is_seen_whole(view, intent) {
                 return None;
             }
-            let app = view.snapshot.apps.get(&run.plan.app);
-            let whole = app.is_none_or(|app| {
-                app.healthy() >= app.instances
-                    || intent
-                        .targets
-                        .iter()
-                        .all(|t| replaced(app, t.instance.as_str(), &[]))
-            });
+            // An app that is gone from Marathon has nothing that could come back.
+            let whole = apps_hit(intent)
+                .into_iter()
+                .filter_map(|app| view.snapshot.apps.get(app))
+                .all(|app| is_whole(app, intent, &[]));
             whole.then(|| IntentState::Resolved {
                 why: format!(
                     "unanswered for longer than the quarantine of {} s, and every task serves",
@@ -441,8 +444,25 @@ fn settled(view: &View<'_>, run: &Run, intent: &Intent) -> Option<IntentState> {
     }
 }
 
+/// The apps that this kill hits.
+fn apps_hit(intent: &Intent) -> BTreeSet<&AppId> {
+    intent.targets.iter().map(|t| &t.app).collect()
+}
+
+/// Whether the snapshot has no gap where the apps of this kill are concerned.
+fn is_seen_whole(view: &View<'_>, intent: &Intent) -> bool {
+    let mut apps = apps_hit(intent).into_iter();
+    apps.all(|app| view.snapshot.gaps_of(app).next().is_none())
+}
+
+/// Whether every instance of the app that this kill hit serves again, or every one there should be does.
+fn is_whole(app: &App, intent: &Intent, killed: &[TaskId]) -> bool {
+    let mut hit = intent.targets.iter().filter(|t| t.app == app.id);
+    app.healthy() >= app.instances || hit.all(|t| replaced(app, t.instance.as_str(), killed))
+}
+
 /// Whether an incarnation of this instance serves that is none of `killed`.
-fn replaced(app: &App, instance: &str, killed: &[crate::model::ids::TaskId]) -> bool {
+fn replaced(app: &App, instance: &str, killed: &[TaskId]) -> bool {
     app.tasks
         .iter()
         .any(|t| t.instance.as_str() == instance && !killed.contains(&t.id) && app.is_healthy(t))

@@ -8,7 +8,7 @@ use super::schedule;
 use super::targets::{self, Fit, Lot};
 use crate::model::command::Person;
 use crate::model::ids::RunId;
-use crate::model::plan::Plan;
+use crate::model::plan::{Plan, PlannedApp};
 use crate::model::policy::{Limits, Mode, Policy};
 use crate::model::snapshot::{App, Snapshot};
 use crate::model::view::Exclusion;
@@ -145,10 +145,13 @@ pub fn plan(wanted: &Wanted<'_>) -> Result<(Plan, Vec<Exclusion>), NoPlan> {
                         cluster: policy.cluster.clone(),
                         framework_id: info.framework_id.clone(),
                         mode: policy.mode,
-                        app: app.id.clone(),
-                        app_version: app.version.clone(),
-                        instances: app.instances,
-                        healthy: app.healthy(),
+                        apps: PlannedApp {
+                            app: app.id.clone(),
+                            version: app.version.clone(),
+                            instances: app.instances,
+                            healthy: app.healthy(),
+                        }
+                        .into(),
                         requested_by: wanted.requested_by.clone(),
                         steps,
                         gap,

@@ -1,5 +1,9 @@
 //! Exact steps, targets and order. Immutable; has a digest; an approval is for a digest.
 
+mod apps;
+
+pub use apps::{PlannedApp, PlannedApps};
+
 use super::command::Person;
 use super::experiment::Hypothesis;
 use super::ids::{AppId, ClusterName, InstanceId, PlanDigest, PolicyDigest, PolicyName, RunId, TaskId};
@@ -27,14 +31,9 @@ pub struct Plan {
     pub framework_id: String,
     /// Rehearse or enforce.
     pub mode: Mode,
-    /// The app that is hit.
-    pub app: AppId,
-    /// Version of its definition when planned.
-    pub app_version: String,
-    /// Its size when planned.
-    pub instances: u32,
-    /// How many served when planned.
-    pub healthy: u32,
+    /// The apps that are hit, as they were when planned.
+    #[serde(flatten)]
+    pub apps: PlannedApps,
     /// Who asked; `None` for the schedule.
     pub requested_by: Option<Person>,
     /// In this order.
@@ -79,6 +78,13 @@ pub struct Target {
     pub instance: InstanceId,
     /// Where it runs, for people.
     pub host: String,
+}
+
+impl Step {
+    /// How many tasks of this app die in it.
+    pub fn kills_of(&self, app: &AppId) -> u32 {
+        u32::try_from(self.targets.iter().filter(|t| t.app == *app).count()).unwrap_or(u32::MAX)
+    }
 }
 
 impl Plan {

@@ -84,12 +84,15 @@ pub struct EvidencePoint {
     pub percent: u32,
 }
 
-/// When each stage after a kill was reached (`steady-state` §5.1). Absent values are censored: not
+/// When each stage after a kill was reached, by app (`steady-state` §5.1). Absent values are censored: not
 /// seen before the run ended.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct KillRecovery {
     /// The step.
     pub step: u32,
+    /// Which app, in a run that hits several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub app: Option<AppId>,
     /// t0: the request was answered, or given up.
     pub killed: DateTime<Utc>,
     /// t1: the victim is gone.

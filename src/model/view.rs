@@ -252,8 +252,18 @@ pub struct TimelineItem {
     pub run: Option<RunId>,
     /// Which app.
     pub app: Option<AppId>,
+    /// Which other apps, where it concerns several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub other_apps: Vec<AppId>,
     /// In a sentence.
     pub what: String,
+}
+
+impl TimelineItem {
+    /// The apps it concerns.
+    pub fn apps(&self) -> impl Iterator<Item = &AppId> {
+        self.app.iter().chain(&self.other_apps)
+    }
 }
 
 /// What a door must tell of a caller that it could not place.

@@ -12,7 +12,7 @@ use crate::model::entry::Body;
 use crate::model::experiment::AbortCause;
 use crate::model::gate::{Answer, GateAnswer, GateName, Judgement};
 use crate::model::ids::{IntentId, PolicyName, RunId};
-use crate::model::plan::Plan;
+use crate::model::plan::{Plan, Target};
 use crate::model::policy::{ApprovalMode, Mode, Policy};
 use crate::model::run::{Intent, IntentState, Phase};
 use crate::model::snapshot::Snapshot;
@@ -347,11 +347,10 @@ impl Operator {
             tasks: intent.targets.iter().map(|t| t.task.clone()).collect(),
             timeout: self.config.kill_timeout,
         };
-        for task in &order.tasks {
+        for Target { app, task, .. } in &intent.targets {
             // One fixed line for each kill, to grep centrally.
             tracing::warn!(
-                "HEARTBREAK_KILL app={} task={task} run={} intent={} mode={}",
-                plan.app,
+                "HEARTBREAK_KILL app={app} task={task} run={} intent={} mode={}",
                 plan.run,
                 intent.id,
                 plan.mode

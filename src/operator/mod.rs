@@ -579,8 +579,9 @@ impl Operator {
             .or_else(|| policy.as_ref().ok().map(|p| p.cluster.clone()));
         let apps = open
             .iter()
-            .map(|r| r.plan.app.to_string())
-            .chain(charged.iter().map(|p| p.app.to_string()))
+            .map(|r| &r.plan)
+            .chain(&charged)
+            .flat_map(|plan| plan.apps.ids().map(ToString::to_string))
             .collect::<BTreeSet<_>>();
         (open, busy, cluster, apps.into_iter().collect())
     }
@@ -812,7 +813,7 @@ impl Operator {
                     .map(|(run, intent)| {
                         (
                             intent.id.clone(),
-                            run.plan.app.clone(),
+                            run.plan.apps.to_string(),
                             intent.at,
                             intent.state.word(),
                         )

@@ -385,7 +385,7 @@ impl Operator {
     ) -> Option<WhyPolicy> {
         let next = self.next_due(policy, now);
         let open = self.book.read(|l| l.open_run_of(&policy.name).cloned()).await;
-        if let Some(run) = open.filter(|r| app.is_none_or(|a| r.plan.app == *a)) {
+        if let Some(run) = open.filter(|r| app.is_none_or(|a| r.plan.apps.contains(a))) {
             return Some(WhyPolicy {
                 policy: policy.name.clone(),
                 run: Some(run.id.clone()),
@@ -439,15 +439,14 @@ impl Operator {
                     let line = format!("Cannot tell: the journal can't be read ({error}); its last known entry is from {last}.");
                     return WasItYou { answer: WasIt::CannotTell, at, line, items };
                 }
-                let touches = |run: &Run, intent: &Intent| {
+                let touches = |intent: &Intent| {
                     subject.is_none_or(|s| {
-                        run.plan.app.as_str() == s
-                            || intent.targets.iter().any(|t| t.host == s || t.task.as_str() == s || t.instance.as_str() == s)
+                        intent.targets.iter().any(|t| t.app.as_str() == s || t.host == s || t.task.as_str() == s || t.instance.as_str() == s)
                     })
                 };
                 let real = || {
                     let runs = ledger.runs.values();
-                    runs.flat_map(|r| r.intents.iter().map(move |i| (r, i))).filter(|(r, i)| !i.sham && touches(r, i))
+                    runs.flat_map(|r| r.intents.iter().map(move |i| (r, i))).filter(|(_, i)| !i.sham && touches(i))
                 };
                 let about = subject.map_or_else(|| "in the cluster".to_owned(), |s| format!("on {s}"));
                 if let Some((run, intent)) = real()
@@ -456,7 +455,7 @@ impl Operator {
                     let until = intent.deadline + self.config.quarantine;
                     let line = format!(
                         "Perhaps: a kill of {} is unanswered since {} and may land until {} ({}).",
-                        run.plan.app,
+                        run.plan.apps,
                         intent.at.format("%T UTC"),
                         until.format("%T UTC"),
                         intent.id
@@ -475,8 +474,8 @@ impl Operator {
                         let line = format!(
                             "Yes: killed {} of {} tasks of {} at {}, run {}, {end}.",
                             intent.targets.len(),
-                            run.plan.instances,
-                            run.plan.app,
+                            run.plan.apps.instances(),
+                            run.plan.apps,
                             intent.at.format("%T UTC"),
                             run.id
                         );
@@ -505,7 +504,7 @@ impl Operator {
                 let charged = l.charged().map(|(r, i)| charge_in_words(r, i, now));
                 let runs = l
                     .open_runs()
-                    .map(|r| format!("run {} on {}: {}", r.id, r.plan.app, r.phase));
+                    .map(|r| format!("run {} on {}: {}", r.id, r.plan.apps, r.phase));
                 charged.chain(runs).collect()
             })
             .await
@@ -529,7 +528,9 @@ fn charge_in_words(run: &Run, intent: &Intent, now: DateTime<Utc>) -> String {
     };
     format!(
         "{} of {} ({tasks} of {} tasks, {age} s ago): {what}",
-        intent.id, run.plan.app, run.plan.instances
+        intent.id,
+        run.plan.apps,
+        run.plan.apps.instances()
     )
 }
 
@@ -541,7 +542,7 @@ fn timeline(
     ledger
         .timeline
         .iter()
-        .filter(|item| item.at >= since && app.is_none_or(|a| item.app.as_ref() == Some(a)))
+        .filter(|item| item.at >= since && app.is_none_or(|a| item.apps().any(|b| b == a)))
         .cloned()
         .collect()
 }

@@ -15,12 +15,19 @@ use crate::model::snapshot::{App, TaskState};
 use crate::ports::journal::Measured;
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::future::join_all;
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// The longest that looking at the app may take in one tick.
+/// The longest that looking at the apps may take in one tick.
 const LOOK_MAX: Duration = Duration::from_secs(5);
+/// How often the apps are looked at when no probe needs them more often.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// The same for each app: with more than five of them Marathon still answers five looks a second.
+const LOOK_EVERY_APP: Duration = Duration::from_millis(200);
+/// How many apps are looked at side by side.
+const LOOKS_AT_ONCE: usize = 4;
 
 /// What a watch knows, shared with the passes.
 #[derive(Clone)]
@@ -32,7 +39,7 @@ struct State {
     monitor: Monitor,
     last: BTreeMap<ProbeName, Sample>,
     healthy: Option<u32>,
-    /// Since when as many tasks serve as when the run was planned, seen by this watch.
+    /// Since when as many tasks of every app serve as when the run was planned, seen by this watch.
     whole_since: Option<DateTime<Utc>>,
     evidence: BTreeMap<ProbeName, u32>,
     stopped: bool,
@@ -128,10 +135,14 @@ impl Watch {
 }
 
 impl State {
-    fn seen(&mut self, app: &App, plan: &Plan, now: DateTime<Utc>) {
-        let healthy = app.healthy();
-        self.healthy = Some(healthy);
-        if healthy < plan.healthy.min(app.instances) {
+    /// Takes in one look at every app of the plan.
+    fn seen(&mut self, apps: &[App], plan: &Plan, now: DateTime<Utc>) {
+        self.healthy = Some(apps.iter().map(App::healthy).sum());
+        let whole = plan.apps.iter().all(|planned| {
+            let mut apps = apps.iter().filter(|app| app.id == planned.app);
+            apps.any(|app| app.healthy() >= planned.healthy.min(app.instances))
+        });
+        if !whole {
             self.whole_since = None;
         } else {
             self.whole_since = self.whole_since.or(Some(now));
@@ -159,7 +170,7 @@ impl Operator {
             let at = began + TimeDelta::from_std(interval * tick).unwrap_or_default();
             let look = clock.elapsed() >= next_look;
             if look {
-                next_look = clock.elapsed() + Duration::from_secs(1);
+                next_look = clock.elapsed() + LOOK_EVERY.max(LOOK_EVERY_APP * plan.apps.count());
             }
             let wants_app = look
                 || plan
@@ -167,7 +178,7 @@ impl Operator {
                     .probes
                     .iter()
                     .any(|p| p.source == Source::Marathon);
-            let (samples, app) = tokio::join!(self.sample(&plan, at), async {
+            let (samples, apps) = tokio::join!(self.sample(&plan, at), async {
                 if wants_app {
                     self.look_at(&plan).await
                 } else {
@@ -175,9 +186,9 @@ impl Operator {
                 }
             });
             let mut measured = vec![];
-            if let Ok(app) = &app {
-                measured.push(Measured::Health(health_point(app, at)));
-                watch.lock().seen(app, &plan, clock.now());
+            if let Ok(apps) = &apps {
+                measured.extend(apps.iter().map(|app| Measured::Health(health_point(app, at))));
+                watch.lock().seen(apps, &plan, clock.now());
             }
             let marathon = plan
                 .hypothesis
@@ -185,10 +196,10 @@ impl Operator {
                 .iter()
                 .filter(|p| p.source == Source::Marathon)
                 .map(|p| {
-                    let reading = match &app {
-                        Ok(app) => Reading::Seen {
-                            observed: app.instances,
-                            bad: app.missing(),
+                    let reading = match &apps {
+                        Ok(apps) => Reading::Seen {
+                            observed: apps.iter().map(|app| app.instances).sum(),
+                            bad: apps.iter().map(App::missing).sum(),
                             slowest_ms: None,
                         },
                         Err(why) => Reading::Blind { why: why.clone() },
@@ -257,17 +268,21 @@ impl Operator {
         .await
     }
 
-    async fn look_at(&self, plan: &Plan) -> Result<App, String> {
+    /// Every app of the plan, or why one of them could not be seen: half a look is none.
+    async fn look_at(&self, plan: &Plan) -> Result<Vec<App>, String> {
         let Some(cluster) = self.ports.clusters.get(&plan.cluster) else {
             return Err(format!("cluster {} is not in the settings", plan.cluster));
         };
+        let looks = stream::iter(plan.apps.ids().cloned()).map(|app| async move {
+            match cluster.look_at(&app).await {
+                Ok(Some(app)) => Ok(app),
+                Ok(None) => Err(format!("Marathon says that {app} does not exist")),
+                Err(gap) => Err(gap.why),
+            }
+        });
         tokio::select! {
             biased;
-            seen = cluster.look_at(&plan.app) => match seen {
-                Ok(Some(app)) => Ok(app),
-                Ok(None) => Err(format!("Marathon says that {} does not exist", plan.app)),
-                Err(gap) => Err(gap.why),
-            },
+            seen = looks.buffered(LOOKS_AT_ONCE).try_collect() => seen,
             () = self.ports.clock.sleep(plan.hypothesis.interval.min(LOOK_MAX)) => {
                 Err("Marathon did not answer within the interval".into())
             }

@@ -8,8 +8,10 @@
 use super::page::first_bad_sample;
 use super::words::escape;
 use crate::model::experiment::{ProbeSpec, Reading, Role, Sample};
-use crate::model::report::{KillRecovery, Report};
+use crate::model::report::{HealthPoint, KillRecovery, Report};
 use chrono::{DateTime, TimeDelta, Utc};
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 const WIDTH: f64 = 1000.0;
 const LEFT: f64 = 70.0;
@@ -49,7 +51,7 @@ pub(super) fn svg(report: &Report) -> String {
 }
 
 fn frame(report: &Report, height: f64, body: &str) -> String {
-    let title = escape(&format!("{} · {}", report.run, report.plan.app));
+    let title = escape(&format!("{} · {}", report.run, report.plan.apps));
     format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"hb\" viewBox=\"0 0 {WIDTH} {height:.0}\" \
          width=\"{WIDTH}\" height=\"{height:.0}\" role=\"img\">\n<title>{title}</title>\n<style>\n{STYLE}</style>\n\
@@ -200,8 +202,19 @@ impl Chart<'_> {
             .collect()
     }
 
-    fn recovery(&self, step: u32) -> Option<&KillRecovery> {
-        self.report.recoveries.iter().find(|r| r.step == step)
+    /// The recovery of a step: of several apps, the latest of each stage, and none that an app did not
+    /// reach.
+    fn recovery(&self, step: u32) -> Option<KillRecovery> {
+        let of_step = self.report.recoveries.iter().filter(|r| r.step == step);
+        of_step.cloned().reduce(|a, b| KillRecovery {
+            step,
+            app: None,
+            killed: a.killed,
+            gone: a.gone.zip(b.gone).map(|(a, b)| a.max(b)),
+            running: a.running.zip(b.running).map(|(a, b)| a.max(b)),
+            capacity: a.capacity.zip(b.capacity).map(|(a, b)| a.max(b)),
+            steady: a.steady.zip(b.steady).map(|(a, b)| a.max(b)),
+        })
     }
 
     fn probe(&mut self, probe: &ProbeSpec) {
@@ -380,11 +393,7 @@ impl Chart<'_> {
 
     fn tasks(&mut self) {
         let report = self.report;
-        let points: Vec<_> = report
-            .health
-            .iter()
-            .filter(|h| h.app == report.plan.app)
-            .collect();
+        let points = together(report);
         if points.is_empty() {
             return;
         }
@@ -483,7 +492,7 @@ impl Chart<'_> {
         self.text("hb-soft hb-end", RIGHT, self.y, legend);
         let mut y = self.y + 22.0;
         for (index, intent) in intents.iter().enumerate() {
-            let recovery = self.recovery(intent.step).cloned();
+            let recovery = self.recovery(intent.step);
             let x = self.axis.x(recovery.as_ref().map_or(intent.at, |r| r.killed));
             self.text("hb-tick hb-end", LEFT - 6.0, y + 4.0, &intent.step.to_string());
             if let Some(recovery) = recovery.filter(|_| !intent.sham) {
@@ -573,6 +582,29 @@ impl Chart<'_> {
         }
         out
     }
+}
+
+/// The tasks of all apps of the plan together, at each moment at which every one of them was seen.
+fn together(report: &Report) -> Vec<HealthPoint> {
+    let apps = &report.plan.apps;
+    let mut sums: BTreeMap<DateTime<Utc>, (u32, HealthPoint)> = BTreeMap::new();
+    for point in report.health.iter().filter(|h| apps.contains(&h.app)) {
+        match sums.entry(point.at) {
+            Entry::Vacant(entry) => {
+                entry.insert((1, point.clone()));
+            }
+            Entry::Occupied(mut entry) => {
+                let (seen, sum) = entry.get_mut();
+                *seen += 1;
+                sum.healthy += point.healthy;
+                sum.instances += point.instances;
+                sum.running += point.running;
+                sum.staged += point.staged;
+            }
+        }
+    }
+    let whole = sums.into_values().filter(|(seen, _)| *seen == apps.count());
+    whole.map(|(_, sum)| sum).collect()
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use crate::model::experiment::{
 };
 use crate::model::gate::{Answer, GateAnswer, GateName, Judgement};
 use crate::model::ids::{IntentId, ProbeName};
-use crate::model::plan::{Plan, Step, Target};
+use crate::model::plan::{Plan, PlannedApp, Step, Target};
 use crate::model::policy::{ApprovalMode, ApprovalRule, BlastRadius, Mode, RateLimit};
 use crate::model::report::{EvidencePoint, Harm, HealthPoint, KillRecovery, Report, SCHEMA};
 use crate::model::run::{Aborted, Intent, IntentState};
@@ -58,10 +58,13 @@ fn plan() -> Plan {
         cluster: "prod".into(),
         framework_id: "5b1f9a2e-6a5c-4e0b-9f0d-0c1d2e3f4a5b-0000".into(),
         mode: Mode::Enforce,
-        app: "/shop/cart".into(),
-        app_version: "2026-11-20T09:14:02.311Z".into(),
-        instances: 12,
-        healthy: 12,
+        apps: PlannedApp {
+            app: "/shop/cart".into(),
+            version: "2026-11-20T09:14:02.311Z".into(),
+            instances: 12,
+            healthy: 12,
+        }
+        .into(),
         requested_by: Some(person("U012AB3CD", "ana")),
         steps: (1..=3)
             .map(|number| Step {
@@ -211,6 +214,7 @@ fn recovery(step: u32, second: f64, stages: [Option<f64>; 4]) -> KillRecovery {
     let [gone, running, capacity, steady] = stages.map(|s| s.map(|s| at(second + s)));
     KillRecovery {
         step,
+        app: None,
         killed: at(second),
         gone,
         running,
@@ -568,7 +572,7 @@ pub(crate) fn hostile() -> Report {
     let mut report = disproved();
     let evil = "<script>alert(1)</script>\n# evil\n| a | b | `x` \u{202e}txt";
     report.run = "r-H0ST11E0".into();
-    report.plan.app = evil.into();
+    report.plan.apps.first.app = evil.into();
     report.plan.remarks = vec![evil.into()];
     report.plan.framework_id = evil.into();
     if let Some(person) = &mut report.plan.requested_by {

@@ -116,12 +116,12 @@ fn runs(page: &mut String, status: &Status) {
         vec![
             run.id.to_string(),
             run.plan.policy.to_string(),
-            run.plan.app.to_string(),
+            run.plan.apps.to_string(),
             run.phase.to_string(),
             format!("{killed} of {}", run.plan.kills()),
             view.healthy.map_or_else(
                 || "unknown".to_owned(),
-                |h| format!("{h} of {}", run.plan.instances),
+                |h| format!("{h} of {}", run.plan.apps.instances()),
             ),
             view.waiting.clone().unwrap_or_default(),
         ]

@@ -125,7 +125,7 @@ pub fn runs(runs: &[RunView], out: &Out) -> String {
             let mut row = vec![
                 run.id.to_string(),
                 run.plan.policy.to_string(),
-                run.plan.app.to_string(),
+                run.plan.apps.to_string(),
                 run.phase.to_string(),
                 super::run::kills(run),
                 super::run::result(run),
@@ -134,10 +134,10 @@ pub fn runs(runs: &[RunView], out: &Out) -> String {
             if out.wide() {
                 row.push(run.plan.mode.to_string());
                 row.push(run.digest.short().to_owned());
-                row.push(
-                    view.healthy
-                        .map_or_else(|| "-".to_owned(), |h| format!("{h} of {}", run.plan.instances)),
-                );
+                row.push(view.healthy.map_or_else(
+                    || "-".to_owned(),
+                    |h| format!("{h} of {}", run.plan.apps.instances()),
+                ));
                 row.push(view.waiting.clone().unwrap_or_else(|| "-".to_owned()));
             }
             row

@@ -48,10 +48,12 @@ pub fn headline(plan: &Plan) -> String {
     match plan.mode {
         Mode::Enforce => format!(
             "Kills {what} of {}, {} of {} healthy.",
-            plan.app, plan.healthy, plan.instances
+            plan.apps,
+            plan.apps.healthy(),
+            plan.apps.instances()
         ),
-        Mode::Rehearse => format!("Rehearses killing {what} of {}; nothing is killed.", plan.app),
-        Mode::Off => format!("The policy is off; would be {what} of {}.", plan.app),
+        Mode::Rehearse => format!("Rehearses killing {what} of {}; nothing is killed.", plan.apps),
+        Mode::Off => format!("The policy is off; would be {what} of {}.", plan.apps),
     }
 }
 

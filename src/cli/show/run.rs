@@ -36,7 +36,7 @@ pub fn progress(view: &RunView) -> String {
         format!("kills {}", kills(run)),
     ];
     if let Some(healthy) = view.healthy {
-        parts.push(format!("healthy {healthy} of {}", run.plan.instances));
+        parts.push(format!("healthy {healthy} of {}", run.plan.apps.instances()));
     }
     if let Some(percent) = view.evidence_percent {
         parts.push(format!("evidence {percent} %"));
@@ -101,7 +101,8 @@ pub fn describe(view: &RunView, out: &Out) -> String {
             ("Waits for", view.waiting.clone()),
             (
                 "Healthy now",
-                view.healthy.map(|h| format!("{h} of {}", run.plan.instances)),
+                view.healthy
+                    .map(|h| format!("{h} of {}", run.plan.apps.instances())),
             ),
             (
                 "Evidence",

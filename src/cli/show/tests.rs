@@ -7,7 +7,7 @@ use crate::model::experiment::*;
 use crate::model::gate::{Answer, GateAnswer, GateName, Judgement};
 use crate::model::halt::Halt;
 use crate::model::ids::IntentId;
-use crate::model::plan::{Plan, Step, Target};
+use crate::model::plan::{Plan, PlannedApp, Step, Target};
 use crate::model::policy::{ApprovalMode, ApprovalRule, BlastRadius, Mode, RateLimit};
 use crate::model::run::{Intent, IntentState, Phase, Run};
 use crate::model::verdict::{Difference, HypothesisResult, Outcome, Verdict};
@@ -47,10 +47,13 @@ pub(in crate::cli) fn plan() -> Plan {
         cluster: "prod".into(),
         framework_id: "f-1".into(),
         mode: Mode::Enforce,
-        app: "/shop/cart".into(),
-        app_version: "v".into(),
-        instances: 4,
-        healthy: 4,
+        apps: PlannedApp {
+            app: "/shop/cart".into(),
+            version: "v".into(),
+            instances: 4,
+            healthy: 4,
+        }
+        .into(),
         requested_by: Some(ana()),
         steps: vec![Step {
             number: 1,
@@ -551,6 +554,7 @@ fn a_terminal_is_never_made_to_obey_what_others_wrote() {
         kind: "halt".into(),
         run: None,
         app: None,
+        other_apps: vec![],
         what: "by \x1b[31mmallory\u{202e}\x07".into(),
     };
     let text = why::timeline(&[item], &out());

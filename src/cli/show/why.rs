@@ -137,7 +137,11 @@ pub fn timeline(items: &[TimelineItem], out: &Out) -> String {
                 out.age(item.at),
                 item.kind.clone(),
                 item.run.as_ref().map_or_else(dash, ToString::to_string),
-                item.app.as_ref().map_or_else(dash, ToString::to_string),
+                match (&item.app, item.other_apps.len()) {
+                    (None, _) => dash(),
+                    (Some(app), 0) => app.to_string(),
+                    (Some(app), more) => format!("{app} and {more} more"),
+                },
                 item.what.clone(),
             ]
         })

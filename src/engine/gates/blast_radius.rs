@@ -8,16 +8,30 @@ use crate::model::run::IntentState;
 use crate::model::snapshot::App;
 use std::collections::BTreeSet;
 
-/// Refuses when the step would take more of the app down at once than the plan and the cluster's limits
-/// allow. What is down for other reasons counts, and so does every kill of ours that is not proven to
-/// be over, answered or not.
+/// Refuses when the step would take more of an app, or of all apps together, down at once than the plan
+/// and the cluster's limits allow. What is down for other reasons counts, and so does every kill of ours
+/// that is not proven to be over, answered or not.
 pub fn judge(q: &Question<'_>) -> Answer {
-    let app = match q.app() {
-        Ok(app) => app,
-        Err(answer) => return answer,
-    };
-    let used = usage(q.facts.ledger, &q.plan.cluster, app);
+    let apps = q.of_each_app(|app, _| of_app(q, app));
+    if !apps.passes() {
+        return apps;
+    }
     let step = q.tasks();
+    let down = q.facts.ledger.charged_tasks(&q.plan.cluster);
+    if down + step > q.facts.limits.tasks_down {
+        return Answer::Refuse(format!(
+            "{step} more would exceed the cluster's limit of {} tasks down by us at once: {down} are charged",
+            q.facts.limits.tasks_down
+        ));
+    }
+    apps
+}
+
+/// One app against its own allowance. An app of the plan that this step leaves alone counts too: what of
+/// it is down already may be down because of us.
+fn of_app(q: &Question<'_>, app: &App) -> Answer {
+    let used = usage(q.facts.ledger, &q.plan.cluster, app);
+    let step = q.step.kills_of(&app.id);
     let allowance = q.plan.blast_radius.allowance(app.instances);
     let counted = format!(
         "{} of {} healthy, {} charged to us, {} down for other reasons",
@@ -45,13 +59,6 @@ pub fn judge(q: &Question<'_>) -> Answer {
         return Answer::Refuse(format!(
             "{step} more would leave fewer than {} healthy: {counted}",
             q.plan.blast_radius.min_healthy
-        ));
-    }
-    let down = q.facts.ledger.charged_tasks(&q.plan.cluster);
-    if down + step > q.facts.limits.tasks_down {
-        return Answer::Refuse(format!(
-            "{step} more would exceed the cluster's limit of {} tasks down by us at once: {down} are charged",
-            q.facts.limits.tasks_down
         ));
     }
     Answer::Pass(format!("{step} of at most {allowance}: {counted}"))

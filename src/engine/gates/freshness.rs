@@ -9,8 +9,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 /// A snapshot older than this is not a view but a memory (I15).
 pub const AGE_MAX: TimeDelta = TimeDelta::seconds(10);
 
-/// Refuses a snapshot that is old, that was taken before our own last effect, that has a gap where the
-/// app is concerned, or that is of another Marathon than the pinned one.
+/// Refuses a snapshot that is old, that was taken before our own last effect, that has a gap where an
+/// app of the plan is concerned, or that is of another Marathon than the pinned one.
 pub fn judge(q: &Question<'_>) -> Answer {
     let facts = q.facts;
     let age = facts.snapshot.age(facts.now);
@@ -44,7 +44,12 @@ pub fn judge(q: &Question<'_>) -> Answer {
             info.framework_id, q.plan.framework_id
         ));
     }
-    if let Some(gap) = facts.snapshot.gaps_of(&q.plan.app).next() {
+    if let Some(gap) = q
+        .plan
+        .apps
+        .ids()
+        .find_map(|app| facts.snapshot.gaps_of(app).next())
+    {
         return Answer::Unknown(format!("something could not be seen: {}", gap.why));
     }
     let effects = facts

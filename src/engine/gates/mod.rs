@@ -28,8 +28,8 @@ pub use blast_radius::usage;
 use super::history::Ledger;
 use super::ownership::Ownership;
 use crate::model::gate::{Answer, GateAnswer, GateName, Judgement, PagerAnswer};
-use crate::model::ids::PersonId;
-use crate::model::plan::{Plan, Step};
+use crate::model::ids::{AppId, PersonId};
+use crate::model::plan::{Plan, PlannedApp, Step};
 use crate::model::policy::{Limits, Policy};
 use crate::model::snapshot::{App, Snapshot};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -86,25 +86,68 @@ pub struct Question<'a> {
     pub facts: &'a Facts<'a>,
 }
 
+/// How many apps' answers one gate says in full; the blockers come first.
+const ANSWERS_SAID: usize = 5;
+
 impl Question<'_> {
-    /// The app as seen, or the answer to give when it was not.
-    fn app(&self) -> Result<&App, Answer> {
+    /// Asks about every app of the plan, whether it is hit in this step or not, and makes one answer of
+    /// all: a refusal before not knowing, not knowing before a yes.
+    fn of_each_app(&self, ask: impl Fn(&App, &PlannedApp) -> Answer) -> Answer {
+        let answers = self.plan.apps.iter().map(|planned| {
+            let answer = self
+                .seen(&planned.app)
+                .map_or_else(|no| no, |app| ask(app, planned));
+            if self.plan.apps.are_several() && !answer.why().contains(planned.app.as_str()) {
+                let named = |why: String| format!("{}: {why}", planned.app);
+                match answer {
+                    Answer::Pass(why) => Answer::Pass(named(why)),
+                    Answer::Refuse(why) => Answer::Refuse(named(why)),
+                    Answer::Unknown(why) => Answer::Unknown(named(why)),
+                }
+            } else {
+                answer
+            }
+        });
+        let (mut yes, mut no, mut unknown) = (vec![], vec![], vec![]);
+        for answer in answers {
+            match answer {
+                Answer::Pass(why) => yes.push(why),
+                Answer::Refuse(why) => no.push(why),
+                Answer::Unknown(why) => unknown.push(why),
+            }
+        }
+        let said = |mut whys: Vec<String>| {
+            let more = whys.len().saturating_sub(ANSWERS_SAID);
+            whys.truncate(ANSWERS_SAID);
+            let more = if more > 0 {
+                format!("; and {more} more apps")
+            } else {
+                String::new()
+            };
+            whys.join("; ") + &more
+        };
+        if !no.is_empty() {
+            Answer::Refuse(said(no))
+        } else if !unknown.is_empty() {
+            Answer::Unknown(said(unknown))
+        } else {
+            Answer::Pass(said(yes))
+        }
+    }
+
+    /// An app as seen, or the answer to give when it was not.
+    fn seen(&self, id: &AppId) -> Result<&App, Answer> {
         let snapshot = self.facts.snapshot;
-        if let Some(app) = snapshot.apps.get(&self.plan.app) {
+        if let Some(app) = snapshot.apps.get(id) {
             return Ok(app);
         }
-        let gaps: Vec<_> = snapshot.gaps_of(&self.plan.app).map(|g| g.why.as_str()).collect();
+        let gaps: Vec<_> = snapshot.gaps_of(id).map(|g| g.why.as_str()).collect();
         Err(if gaps.is_empty() {
             Answer::Refuse(format!(
-                "{} is not among the apps that Marathon shows: deleted, renamed, or its labels changed",
-                self.plan.app
+                "{id} is not among the apps that Marathon shows: deleted, renamed, or its labels changed"
             ))
         } else {
-            Answer::Unknown(format!(
-                "{} could not be seen: {}",
-                self.plan.app,
-                gaps.join("; ")
-            ))
+            Answer::Unknown(format!("{id} could not be seen: {}", gaps.join("; ")))
         })
     }
 

@@ -1,9 +1,10 @@
-//! The overlap gate: is another run at work on the same app?
+//! The overlap gate: is another run at work on one of the same apps?
 
 use super::Question;
 use crate::model::gate::Answer;
+use std::collections::BTreeSet;
 
-/// Refuses while another run is open on the app, while another run's kill on it is not proven over, or
+/// Refuses while another run is open on an app of the plan, while another run's kill on it is not proven over, or
 /// while the policy would hit more apps at once than it may.
 pub fn judge(q: &Question<'_>) -> Answer {
     let others = || {
@@ -12,22 +13,28 @@ pub fn judge(q: &Question<'_>) -> Answer {
         open.chain(charged)
             .filter(|r| r.id != q.plan.run && r.plan.cluster == q.plan.cluster)
     };
-    if let Some(run) = others().find(|r| r.plan.app == q.plan.app) {
-        return Answer::Refuse(format!("run {} is not over on {}", run.id, q.plan.app));
+    let shared = others().find_map(|r| {
+        let app = q.plan.apps.ids().find(|app| r.plan.apps.contains(app))?;
+        Some((r, app))
+    });
+    if let Some((run, app)) = shared {
+        return Answer::Refuse(format!("run {} is not over on {app}", run.id));
     }
-    let mut apps: Vec<_> = others()
+    let at_work: BTreeSet<_> = others()
         .filter(|r| r.plan.policy == q.plan.policy)
-        .map(|r| &r.plan.app)
+        .flat_map(|r| r.plan.apps.ids())
         .collect();
-    apps.sort();
-    apps.dedup();
     let most = usize::try_from(q.plan.blast_radius.max_apps).unwrap_or(usize::MAX);
-    if apps.len() + 1 > most {
+    let own = q.plan.apps.ids().count();
+    if at_work.is_empty() && own > most {
+        return Answer::Refuse(format!("the plan hits {own} apps at once, maxApps is {most}"));
+    }
+    if at_work.len() + own > most {
         return Answer::Refuse(format!(
             "policy {} is at work on {} apps, maxApps is {most}",
             q.plan.policy,
-            apps.len()
+            at_work.len()
         ));
     }
-    Answer::Pass(format!("no other run touches {}", q.plan.app))
+    Answer::Pass(format!("no other run touches {}", q.plan.apps))
 }

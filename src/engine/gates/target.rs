@@ -3,30 +3,40 @@
 use super::Question;
 use crate::engine::targets::{self, Fit};
 use crate::model::gate::Answer;
+use crate::model::plan::PlannedApp;
+use crate::model::policy::Policy;
+use crate::model::snapshot::App;
 
-/// Refuses when the app may no longer be hit, or when any task of the step is not exactly the
+/// Refuses when an app of the plan may no longer be hit, or when any task of the step is not exactly the
 /// incarnation that was planned, running and, where the policy says so, healthy.
 pub fn judge(q: &Question<'_>) -> Answer {
-    let app = match q.app() {
-        Ok(app) => app,
-        Err(answer) => return answer,
-    };
     let policy = match q.facts.policy {
         Ok(policy) => policy,
         Err(why) => return Answer::Unknown(format!("without an active policy nothing is a target: {why}")),
     };
+    // A target of an app that the plan does not name would be seen by no gate.
+    if let Some(stray) = q.step.targets.iter().find(|t| !q.plan.apps.contains(&t.app)) {
+        return Answer::Refuse(format!(
+            "planned task {} is of {}, which is not an app of the plan",
+            stray.task, stray.app
+        ));
+    }
+    q.of_each_app(|app, planned| of_app(q, policy, app, planned))
+}
+
+fn of_app(q: &Question<'_>, policy: &Policy, app: &App, planned: &PlannedApp) -> Answer {
     match targets::fits(policy, app, q.facts.limits, q.facts.ownership) {
         Fit::Yes(_) => {}
         Fit::No(why) => return Answer::Refuse(why),
         Fit::Unknown(why) => return Answer::Unknown(why),
     }
-    if app.version != q.plan.app_version {
+    if app.version != planned.version {
         return Answer::Refuse(format!(
             "the definition of {} changed after the plan was made",
             app.id
         ));
     }
-    for target in &q.step.targets {
+    for target in q.step.targets.iter().filter(|t| t.app == app.id) {
         let Some(task) = app.tasks.iter().find(|t| t.id == target.task) else {
             return Answer::Refuse(format!("planned task {} is gone", target.task));
         };
@@ -36,7 +46,7 @@ pub fn judge(q: &Question<'_>) -> Answer {
     }
     Answer::Pass(format!(
         "{} planned tasks of {} are there and may be hit",
-        q.step.targets.len(),
+        q.step.kills_of(&app.id),
         app.id
     ))
 }

@@ -143,7 +143,16 @@ fn a_group_with_many_apps_has_no_more_turns_than_one_with_a_single_app() {
     }
     let turns = |world: &World| {
         (0..200)
-            .filter(|n| made(world, "s", &n.to_string()).unwrap().0.app.as_str() == "/one/a")
+            .filter(|n| {
+                made(world, "s", &n.to_string())
+                    .unwrap()
+                    .0
+                    .apps
+                    .first
+                    .app
+                    .as_str()
+                    == "/one/a"
+            })
             .count()
     };
     let alone = turns(&world);

@@ -8,9 +8,10 @@ use crate::model::plan::Plan;
 use crate::model::report::{Harm, HealthPoint, KillRecovery};
 use crate::model::run::{Intent, IntentState};
 use chrono::{DateTime, Utc};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// The recovery of every kill that was or may have been made, in order. Rehearsed kills, and those
+/// The recovery of every kill that was or may have been made, in order, and in one kill by app. Rehearsed kills, and those
 /// that never left or were refused, have none.
 ///
 /// # Guarantees
@@ -33,18 +34,19 @@ pub fn recoveries(
     intents
         .iter()
         .filter(|intent| may_have_killed(intent))
-        .map(|intent| {
+        .flat_map(|intent| {
+            let apps: BTreeSet<_> = intent.targets.iter().map(|t| &t.app).collect();
+            apps.into_iter().map(move |app| (intent, app))
+        })
+        .map(|(intent, app)| {
             let killed = killed_at(intent);
-            let stages = stages(
-                intent,
-                killed,
-                health.iter().filter(|point| point.app == plan.app),
-            );
+            let stages = stages(intent, killed, health.iter().filter(|point| point.app == *app));
             let steady = stages
                 .capacity
                 .and_then(|from| first_steady(&plan.hypothesis, &ticks, from));
             KillRecovery {
                 step: intent.step,
+                app: plan.apps.are_several().then(|| app.clone()),
                 killed,
                 steady,
                 ..stages
@@ -115,6 +117,7 @@ fn stages<'a>(
 ) -> KillRecovery {
     let mut found = KillRecovery {
         step: intent.step,
+        app: None,
         killed,
         gone: None,
         running: None,

@@ -303,10 +303,9 @@ impl Judged<'_> {
                 .map(|i| i.step)
         };
         let steady_by_deadline = |step: u32| {
-            self.findings
-                .recoveries
-                .iter()
-                .any(|r| r.step == step && r.steady.is_some_and(|at| at <= deadline))
+            let all = self.findings.recoveries.iter();
+            let mut of_step = all.filter(|r| r.step == step).peekable();
+            of_step.peek().is_some() && of_step.all(|r| r.steady.is_some_and(|at| at <= deadline))
         };
         let Some(step) = steps().find(|step| !steady_by_deadline(*step)) else {
             return Recovered::Yes;
@@ -382,7 +381,7 @@ impl Judged<'_> {
     /// `5 kills of 1 of 12 tasks`.
     fn kills(&self) -> String {
         let each = self.killed / self.steps.max(1);
-        let tasks = self.findings.plan.instances;
+        let tasks = self.findings.plan.apps.instances();
         let plural = if self.steps == 1 { "kill" } else { "kills" };
         if each * self.steps == self.killed {
             format!("{} {plural} of {each} of {tasks} tasks", self.steps)
@@ -468,7 +467,7 @@ fn limits(plan: &Plan, differences: &[Difference]) -> Vec<String> {
     limits.push("Before/after only: anything else that changed at the same time looks the same.".into());
     limits.push(format!(
         "Not tested: other faults than killing tasks, more than {most} of {} tasks at once, other times and loads.",
-        plan.instances
+        plan.apps.instances()
     ));
     limits
 }

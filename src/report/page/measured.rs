@@ -49,11 +49,18 @@ fn summary(report: &Report, pick: fn(&KillRecovery) -> Option<DateTime<Utc>>) ->
 pub(super) fn recoveries(report: &Report) -> Vec<Block> {
     let rows: Vec<_> = real_recoveries(report)
         .map(|r| {
-            let victims = report.plan.step(r.step).map_or(0, |s| s.targets.len());
+            let victims = report.plan.step(r.step).map_or(0, |s| match &r.app {
+                Some(app) => s.kills_of(app),
+                None => s.targets.len() as u32,
+            });
+            let of = r
+                .app
+                .as_ref()
+                .map_or_else(String::new, |app| format!(" of {app}"));
             vec![
                 text(r.step.to_string()),
                 text(clock(r.killed)),
-                text(victims.to_string()),
+                text(format!("{victims}{of}")),
                 stage(report, r, r.gone),
                 stage(report, r, r.running),
                 stage(report, r, r.capacity),

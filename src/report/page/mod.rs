@@ -139,7 +139,7 @@ pub(super) fn of(report: &Report) -> Page {
     ];
     sections.retain(|section| !section.blocks.is_empty());
     Page {
-        title: format!("{} · {}", report.run, report.plan.app),
+        title: format!("{} · {}", report.run, report.plan.apps),
         mark,
         badge,
         sentence,
@@ -175,7 +175,7 @@ fn chart_in_words(report: &Report) -> String {
     format!(
         "Bad share of every probe with its limit, tasks that serve, evidence for an abort, and {} of {} on one time axis.",
         some(kills, "kill", "kills"),
-        report.plan.app
+        report.plan.apps
     )
 }
 

@@ -71,10 +71,20 @@ pub(super) fn hypothesis(report: &Report) -> Vec<Block> {
     }
     vec![
         Block::Text(format!(
-            "{} keeps every limit below while {} of its {} tasks {} killed.",
-            report.plan.app,
+            "{} {} every limit below while {} of {} {} tasks {} killed.",
+            report.plan.apps,
+            if report.plan.apps.are_several() {
+                "keep"
+            } else {
+                "keeps"
+            },
             report.plan.kills(),
-            report.plan.instances,
+            if report.plan.apps.are_several() {
+                "their"
+            } else {
+                "its"
+            },
+            report.plan.apps.instances(),
             if report.plan.kills() == 1 { "is" } else { "are" }
         )),
         Block::Table(Table {
@@ -96,50 +106,54 @@ fn role(probe: &ProbeSpec) -> &'static str {
 pub(super) fn plan(report: &Report) -> Vec<Block> {
     let p = &report.plan;
     let r = &p.blast_radius;
+    let apps = p.apps.iter().flat_map(|planned| {
+        let definition = format!("{}, definition of {}", planned.app, planned.version);
+        let served = format!("{} of {} instances served", planned.healthy, planned.instances);
+        [("App", text(definition)), ("Size when planned", text(served))]
+    });
+    let mut facts = vec![
+        ("Digest", code(report.digest.as_str())),
+        (
+            "Policy",
+            text(format!("{} of team {}, mode {}", p.policy, p.team, p.mode)),
+        ),
+        ("Policy's digest", code(p.policy_digest.as_str())),
+        ("Cluster", text(p.cluster.as_str())),
+        ("Marathon's framework id", code(&p.framework_id)),
+    ];
+    facts.extend(apps);
+    facts.extend([
+        (
+            "Blast radius",
+            text(format!(
+                "at most {} and {} % at once, at least {} healthy left, {} at once",
+                some(u64::from(r.max_tasks), "task", "tasks"),
+                r.max_percent,
+                r.min_healthy,
+                some(u64::from(r.max_apps), "app", "apps")
+            )),
+        ),
+        (
+            "Rate",
+            text(format!(
+                "{} per {}, {} at once",
+                some(u64::from(p.rate_limit.kills), "kill", "kills"),
+                span(p.rate_limit.per),
+                p.rate_limit.burst
+            )),
+        ),
+        (
+            "Between two steps",
+            text(format!("at least {}, and recovered", span(p.gap))),
+        ),
+        ("Made", text(moment(p.made_at))),
+        (
+            "Ended",
+            text(report.ended.map_or_else(|| "still open".into(), moment)),
+        ),
+    ]);
     let mut blocks = vec![
-        Block::Facts(vec![
-            ("Digest", code(report.digest.as_str())),
-            (
-                "Policy",
-                text(format!("{} of team {}, mode {}", p.policy, p.team, p.mode)),
-            ),
-            ("Policy's digest", code(p.policy_digest.as_str())),
-            ("Cluster", text(p.cluster.as_str())),
-            ("Marathon's framework id", code(&p.framework_id)),
-            ("App", text(format!("{}, definition of {}", p.app, p.app_version))),
-            (
-                "Size when planned",
-                text(format!("{} of {} instances served", p.healthy, p.instances)),
-            ),
-            (
-                "Blast radius",
-                text(format!(
-                    "at most {} and {} % at once, at least {} healthy left, {} at once",
-                    some(u64::from(r.max_tasks), "task", "tasks"),
-                    r.max_percent,
-                    r.min_healthy,
-                    some(u64::from(r.max_apps), "app", "apps")
-                )),
-            ),
-            (
-                "Rate",
-                text(format!(
-                    "{} per {}, {} at once",
-                    some(u64::from(p.rate_limit.kills), "kill", "kills"),
-                    span(p.rate_limit.per),
-                    p.rate_limit.burst
-                )),
-            ),
-            (
-                "Between two steps",
-                text(format!("at least {}, and recovered", span(p.gap))),
-            ),
-            ("Made", text(moment(p.made_at))),
-            (
-                "Ended",
-                text(report.ended.map_or_else(|| "still open".into(), moment)),
-            ),
-        ]),
+        Block::Facts(facts),
         Block::Table(Table {
             head: vec!["Step", "Task", "Instance", "Host"],
             rows: p

@@ -146,7 +146,7 @@ fn run_line(view: &RunView) -> String {
     format!(
         "{} {}: {result}, kills {}, planned {}{waiting}",
         code(run.id.as_str(), 40),
-        code(run.plan.app.as_str(), 150),
+        run::apps(&run.plan, 150),
         run::kills(run),
         time(run.plan.made_at)
     )
@@ -237,7 +237,7 @@ fn plan(view: &PlanView) -> Message {
         .list("These would die, in this order", run::targets(plan), 1_200)
         .fields(vec![
             ("Blast radius", run::blast_radius(plan)),
-            ("Serving", format!("{} of {}", plan.healthy, plan.instances)),
+            ("Serving", run::served(plan)),
             ("Stops itself if", run::stops_if(&plan.hypothesis)),
         ])
         .list("Gates", gates(answers), 2_000)
@@ -353,10 +353,11 @@ fn timeline(items: &[TimelineItem]) -> Vec<String> {
                 .run
                 .as_ref()
                 .map_or_else(String::new, |r| format!(" {}", code(r.as_str(), 40)));
-            let app = item
-                .app
-                .as_ref()
-                .map_or_else(String::new, |a| format!(" {}", code(a.as_str(), 150)));
+            let app = match (&item.app, item.other_apps.len()) {
+                (None, _) => String::new(),
+                (Some(app), 0) => format!(" {}", code(app.as_str(), 150)),
+                (Some(app), more) => format!(" {} and {more} more", code(app.as_str(), 150)),
+            };
             format!(
                 "• {} *{}*{run}{app}: {}",
                 time(item.at),

@@ -91,8 +91,11 @@ fn recovery(kill: &KillRecovery) -> String {
         None => format!("{name}: not seen"),
     };
     format!(
-        "• step {}: {}, {}, {}, {}",
+        "• step {}{}: {}, {}, {}, {}",
         kill.step,
+        kill.app
+            .as_ref()
+            .map_or_else(String::new, |app| format!(", {}", code(app.as_str(), 80))),
         after("gone", kill.gone),
         after("replaced", kill.running),
         after("full capacity", kill.capacity),

@@ -15,6 +15,9 @@ use crate::slack::text::{Lines, code, group_id, moment, person, person_id, prose
 use chrono::{DateTime, Utc};
 use slack_morphism::prelude::*;
 
+/// How many apps of a plan are listed one by one.
+const APPS_SAID: usize = 8;
+
 /// The card with its buttons.
 pub fn card(view: &RunView, now: DateTime<Utc>) -> Message {
     let run = &view.run;
@@ -33,8 +36,8 @@ pub fn what(plan: &Plan) -> String {
         n => format!("{n} tasks"),
     };
     match plan.mode {
-        Mode::Enforce => format!("kill {tasks} of {}", plan.app),
-        Mode::Rehearse | Mode::Off => format!("rehearse killing {tasks} of {}", plan.app),
+        Mode::Enforce => format!("kill {tasks} of {}", plan.apps),
+        Mode::Rehearse | Mode::Off => format!("rehearse killing {tasks} of {}", plan.apps),
     }
 }
 
@@ -47,10 +50,42 @@ pub fn what_in_full(plan: &Plan) -> String {
     format!(
         "{verb} *{} of {}* tasks of {} in {}",
         plan.kills(),
-        plan.instances,
-        code(plan.app.as_str(), 200),
+        plan.apps.instances(),
+        apps(plan, 200),
         code(plan.cluster.as_str(), 80)
     )
+}
+
+/// Its apps, each as code: at most two, and how many more.
+pub fn apps(plan: &Plan, longest: usize) -> String {
+    let named: Vec<_> = plan
+        .apps
+        .ids()
+        .take(2)
+        .map(|app| code(app.as_str(), longest))
+        .collect();
+    match plan.apps.count() {
+        1 | 2 => named.join(" and "),
+        n => format!("{} and {} more apps", named.join(", "), n - 2),
+    }
+}
+
+/// How many served when planned: `6 of 6`, and for several apps each by name.
+pub fn served(plan: &Plan) -> String {
+    if !plan.apps.are_several() {
+        return format!("{} of {}", plan.apps.healthy(), plan.apps.instances());
+    }
+    let each = plan.apps.iter().take(APPS_SAID).map(|planned| {
+        format!(
+            "{} {} of {}",
+            code(planned.app.as_str(), 80),
+            planned.healthy,
+            planned.instances
+        )
+    });
+    let more = plan.apps.iter().skip(APPS_SAID).count();
+    let more = (more > 0).then(|| format!("and {more} more apps"));
+    each.chain(more).collect::<Vec<_>>().join("\n")
 }
 
 /// Who asked, or that nobody did.
@@ -78,8 +113,8 @@ fn request(view: &RunView, now: DateTime<Utc>) -> Message {
                     "rehearse to kill"
                 },
                 plan.kills(),
-                plan.instances,
-                code(plan.app.as_str(), 150)
+                plan.apps.instances(),
+                apps(plan, 150)
             )),
             SlackBlockPlainText::from("Approve").into(),
             SlackBlockPlainText::from("Go back").into(),
@@ -119,10 +154,7 @@ fn request(view: &RunView, now: DateTime<Utc>) -> Message {
         .list("These would die, in this order", targets(plan), 1_800)
         .fields(vec![
             ("Blast radius", blast_radius(plan)),
-            (
-                "Serving when planned",
-                format!("{} of {}", plan.healthy, plan.instances),
-            ),
+            ("Serving when planned", served(plan)),
             ("Lasts", format!("at most {}", brief(plan.longest_from(1)))),
             ("Gates", gates_in_short(run.judged.as_ref())),
             ("Stops itself if", stops_if(&plan.hypothesis)),
@@ -418,9 +450,15 @@ pub fn targets(plan: &Plan) -> Vec<String> {
 /// What may be down at once, and what must be left.
 pub fn blast_radius(plan: &Plan) -> String {
     let radius = &plan.blast_radius;
+    if plan.apps.are_several() {
+        return format!(
+            "of each app at most {} tasks and {} % down at once, never fewer than {} serving; at most {} apps",
+            radius.max_tasks, radius.max_percent, radius.min_healthy, radius.max_apps
+        );
+    }
     format!(
         "at most {} down at once, never fewer than {} serving",
-        radius.allowance(plan.instances),
+        radius.allowance(plan.apps.first.instances),
         radius.min_healthy
     )
 }
@@ -534,7 +572,7 @@ fn gauge(percent: Option<u32>) -> String {
 fn serving(view: &RunView) -> String {
     let floor = view.run.plan.blast_radius.min_healthy;
     match view.healthy {
-        Some(healthy) => format!("{healthy} of {} (floor {floor})", view.run.plan.instances),
+        Some(healthy) => format!("{healthy} of {} (floor {floor})", view.run.plan.apps.instances()),
         None => format!("not known (floor {floor})"),
     }
 }

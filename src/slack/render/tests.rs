@@ -7,7 +7,7 @@ use crate::model::experiment::*;
 use crate::model::gate::{Answer, GateAnswer, GateName, Judgement};
 use crate::model::halt::Halt;
 use crate::model::ids::IntentId;
-use crate::model::plan::{Plan, Step, Target};
+use crate::model::plan::{Plan, PlannedApp, Step, Target};
 use crate::model::policy::{ApprovalMode, ApprovalRule, BlastRadius, Mode, RateLimit};
 use crate::model::report::{Harm, KillRecovery, Report, SCHEMA};
 use crate::model::run::{Aborted, Intent, IntentState, Phase, Run};
@@ -45,10 +45,13 @@ fn plan(t: &str) -> Plan {
         cluster: format!("prod{t}").as_str().into(),
         framework_id: "f-1".into(),
         mode: Mode::Enforce,
-        app: format!("/shop/cart{t}").as_str().into(),
-        app_version: "v".into(),
-        instances: 6,
-        healthy: 6,
+        apps: PlannedApp {
+            app: format!("/shop/cart{t}").as_str().into(),
+            version: "v".into(),
+            instances: 6,
+            healthy: 6,
+        }
+        .into(),
         requested_by: Some(person_of("U1ASKS")),
         steps: vec![
             Step {
@@ -309,6 +312,7 @@ fn report_of(t: &str) -> Report {
         intents: vec![],
         recoveries: vec![KillRecovery {
             step: 1,
+            app: None,
             killed: at(100),
             gone: Some(at(101)),
             running: Some(at(104)),
@@ -345,6 +349,7 @@ fn item(t: &str, second: i64) -> TimelineItem {
         kind: "kill".into(),
         run: Some("r-7Q2MK4XN".into()),
         app: Some(format!("/shop/cart{t}").as_str().into()),
+        other_apps: vec![],
         what: format!("killed 1 of 6 tasks{t}"),
     }
 }

@@ -2,7 +2,7 @@ use super::*;
 use crate::engine::steady_state::recovery::{harm, recoveries};
 use crate::engine::steady_state::testing::*;
 use crate::model::experiment::AbortCause;
-use crate::model::plan::{Step, Target};
+use crate::model::plan::{PlannedApp, Step, Target};
 use crate::model::policy::{ApprovalMode, ApprovalRule, BlastRadius, Mode, RateLimit};
 use crate::model::run::IntentState;
 use std::time::Duration;
@@ -26,10 +26,13 @@ pub fn plan(steps: u32) -> Plan {
         cluster: "prod".into(),
         framework_id: "f".into(),
         mode: Mode::Enforce,
-        app: "/shop/cart".into(),
-        app_version: "v".into(),
-        instances: 12,
-        healthy: 12,
+        apps: PlannedApp {
+            app: "/shop/cart".into(),
+            version: "v".into(),
+            instances: 12,
+            healthy: 12,
+        }
+        .into(),
         requested_by: None,
         steps: (1..=steps)
             .map(|number| Step {
@@ -100,6 +103,7 @@ impl World {
             .collect();
         let recovery = KillRecovery {
             step: 1,
+            app: None,
             killed: at(60.2),
             gone: Some(at(61.0)),
             running: Some(at(65.0)),

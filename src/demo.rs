@@ -4,6 +4,7 @@
 //! starts itself. What is pretended is the outside; the operator, its journal, its gates and its reports
 //! are the real ones, started the way `heartbreak run` starts them.
 
+mod agents;
 mod story;
 
 use crate::cli::trouble::Trouble;
@@ -46,6 +47,8 @@ pub async fn sim(args: SimArgs) -> Result<Exit, Trouble> {
         Version::V1_11
     };
     let config = SimConfig {
+        agents: agents::read(&args.agents)?,
+        mesos: args.mesos_listen,
         version,
         apps: vec![
             AppSpec::new("/shop/cart", 4)
@@ -58,7 +61,13 @@ pub async fn sim(args: SimArgs) -> Result<Exit, Trouble> {
     let sim = Sim::start(config).await.map_err(|error| {
         Trouble::new(
             Exit::Unreachable,
-            format!("can't listen on {}: {error}; nothing was started", args.listen),
+            match args.mesos_listen {
+                None => format!("can't listen on {}: {error}; nothing was started", args.listen),
+                Some(mesos) => format!(
+                    "can't listen on {} and {mesos}: {error}; nothing was started",
+                    args.listen
+                ),
+            },
         )
     })?;
     println!("A pretend Marathon {} listens on {}", args.version, sim.url());
@@ -66,6 +75,7 @@ pub async fn sim(args: SimArgs) -> Result<Exit, Trouble> {
         "It runs /shop/cart with 4 tasks. Try: curl {}/v2/apps?embed=apps.tasks",
         sim.url()
     );
+    println!("Its agents: curl {}/slaves", sim.mesos_url());
     println!("Ctrl-C ends it.");
     let _ = tokio::signal::ctrl_c().await;
     sim.stop().await;

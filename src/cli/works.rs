@@ -167,4 +167,14 @@ pub struct SimArgs {
         value_parser = ["1.11", "1.7"]
     )]
     pub version: String,
+    /// The agents: how many, or a YAML file that lists them
+    ///
+    /// A number makes a cluster like the one the simulator was held to: two agents a rack, four a row, two
+    /// zones. A file is a list of `- host: NAME`, each with `attributes:` as `mesos-agent --attributes`
+    /// takes them ("rack:r1;gen:3;slots:[1-5];disks:{a,b}"), and `region:` with `zone:` for a fault domain.
+    #[arg(long, default_value = "8", value_name = "FILE|N")]
+    pub agents: String,
+    /// Where the Mesos master listens (`/slaves`); any free port of 127.0.0.1 unless given
+    #[arg(long, value_name = "ADDRESS")]
+    pub mesos_listen: Option<std::net::SocketAddr>,
 }

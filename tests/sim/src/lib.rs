@@ -1,8 +1,11 @@
-//! A pretend Marathon and a pretend Slack, for tests and for the demo.
+//! A pretend Marathon with its Mesos, and a pretend Slack, for tests and for the demo.
 
+#[cfg(test)]
+mod asking;
 pub mod clock;
 pub mod load;
 pub mod marathon;
+pub mod mesos;
 pub mod mischief;
 pub mod processes;
 pub mod slack;
@@ -16,7 +19,9 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 pub use load::Load;
+pub use marathon::agents::{AgentSpec, Attribute, Attributes, Presence};
 pub use marathon::http::Shared;
+pub use marathon::placement::Agent;
 pub use marathon::standby::Standby;
 pub use marathon::state::{AppSpec, Kill, State, Timings, Version};
 pub use mischief::{Mischief, On, Recorded, Trouble};
@@ -35,11 +40,16 @@ pub struct SimConfig {
     pub processes: Option<ProcessSpec>,
     /// Where to listen; without it, a free port of 127.0.0.1.
     pub listen: Option<SocketAddr>,
+    /// The agents; none means eight like those of the recordings.
+    pub agents: Vec<AgentSpec>,
+    /// Where the leading Mesos master listens; without it, a free port of 127.0.0.1.
+    pub mesos: Option<SocketAddr>,
 }
 
 /// A pretend Marathon that listens and whose time is the real one.
 pub struct Sim {
     address: SocketAddr,
+    mesos: SocketAddr,
     state: Shared,
     mischief: Mischief,
     tasks: Vec<JoinHandle<()>>,
@@ -51,13 +61,14 @@ impl Sim {
     /// # Errors
     /// The address cannot be had.
     pub async fn start(config: SimConfig) -> io::Result<Self> {
-        let wanted = config
-            .listen
-            .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)));
-        let listener = TcpListener::bind(wanted).await?;
-        let address = listener.local_addr()?;
+        let (listener, address) = listen(config.listen).await?;
         let mut state = State::new(config.version, config.timings, clock::now());
         state.leader = address.to_string();
+        if !config.agents.is_empty() {
+            state.set_agents(config.agents);
+        }
+        let (master, mesos) = listen(config.mesos).await?;
+        state.mesos.elect(mesos);
         if config.processes.is_some() {
             state.host = Some("127.0.0.1".to_owned());
             state.set_ports(processes::free_port);
@@ -75,12 +86,14 @@ impl Sim {
         let mut tasks = vec![
             tokio::spawn(marathon::http::serve(listener, context)),
             tokio::spawn(tick(Arc::clone(&state))),
+            tokio::spawn(mesos::serve(master, mesos, Arc::clone(&state))),
         ];
         if let Some(spec) = config.processes {
             tasks.push(tokio::spawn(processes::supervise(Arc::clone(&state), spec)));
         }
         Ok(Self {
             address,
+            mesos,
             state,
             mischief,
             tasks,
@@ -97,6 +110,23 @@ impl Sim {
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// The URL of the first Mesos master, without a slash at the end. It leads until another is elected.
+    #[must_use]
+    pub fn mesos_url(&self) -> String {
+        format!("http://{}", self.mesos)
+    }
+
+    /// Starts another Mesos master, which does not lead. It ends with this one.
+    ///
+    /// # Errors
+    /// No port can be had.
+    pub async fn second_master(&mut self) -> io::Result<SocketAddr> {
+        let (listener, own) = listen(None).await?;
+        self.tasks
+            .push(tokio::spawn(mesos::serve(listener, own, self.state())));
+        Ok(own)
     }
 
     /// The state itself, for [`Balancer::start`].
@@ -179,6 +209,14 @@ impl Drop for Sim {
             task.abort();
         }
     }
+}
+
+/// Listens there, or on a free port of this computer.
+async fn listen(wanted: Option<SocketAddr>) -> io::Result<(TcpListener, SocketAddr)> {
+    let wanted = wanted.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)));
+    let listener = TcpListener::bind(wanted).await?;
+    let address = listener.local_addr()?;
+    Ok((listener, address))
 }
 
 async fn tick(state: Shared) {

@@ -490,13 +490,7 @@ pub(super) fn addresses(i: &Instance) -> Value {
     if matches!(i.phase, Phase::Waiting | Phase::Staging) {
         return json!([]);
     }
-    let agent = i.on.map(super::placement::Agent::host);
-    let address = if i.host.parse::<std::net::IpAddr>().is_ok() {
-        i.host.clone()
-    } else {
-        agent.unwrap_or_else(|| i.host.clone())
-    };
-    json!([{"ipAddress": address, "protocol": "IPv4"}])
+    json!([{"ipAddress": i.address, "protocol": "IPv4"}])
 }
 
 /// Whether a check of a task passes; if not, why not, in Marathon's words.

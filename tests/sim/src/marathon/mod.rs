@@ -1,11 +1,12 @@
 //! A pretend Marathon: its state and its HTTP interface.
 
+pub mod agents;
 mod definition;
 mod deploy;
 pub mod http;
 mod jackson;
 mod life;
-mod placement;
+pub mod placement;
 pub mod refusal;
 mod routes;
 mod selector;

@@ -4,56 +4,24 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-/// How many agents there are.
-pub const AGENTS: usize = 8;
+use super::agents::{AgentNode, Presence};
 
-/// One agent, by its number from 0.
+/// One agent, by its place in the configuration, from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Agent(pub usize);
 
-impl Agent {
-    /// Its host name, which is its address too.
-    #[must_use]
-    pub fn host(self) -> String {
-        format!("127.0.1.{}", self.0 + 1)
-    }
-
-    /// The zone of its fault domain.
-    #[must_use]
-    pub fn zone(self) -> &'static str {
-        ["eu-a", "eu-b"][self.0 % 2]
-    }
-
-    /// The region of its fault domain.
-    #[must_use]
-    pub fn region(self) -> &'static str {
-        "eu"
-    }
-
-    fn value(self, field: &str) -> Option<String> {
-        Some(match field {
-            "hostname" | "@hostname" => self.host(),
-            "@zone" => self.zone().to_owned(),
-            "@region" => self.region().to_owned(),
-            "rack" => format!("rack-{}", self.0 / 2 + 1),
-            "zone" => format!("zone-{}", self.0 % 2 + 1),
-            "row" => format!("row-{}", self.0 / 4 + 1),
-            _ => return None,
-        })
-    }
-}
-
 /// Whether a constraint allows an agent, given where the app's other tasks are.
-fn allows(constraint: &Value, agent: Agent, others: &[Agent]) -> bool {
+fn allows(agents: &[AgentNode], constraint: &Value, agent: Agent, others: &[Agent]) -> bool {
+    let value = |agent: Agent, field: &str| agents.get(agent.0).and_then(|a| a.value(field));
     let text = |n: usize| constraint[n].as_str();
     let (Some(field), Some(op)) = (text(0), text(1)) else {
         return true;
     };
     let op = op.to_uppercase();
-    let Some(mine) = agent.value(field) else {
+    let Some(mine) = value(agent, field) else {
         return op == "UNLIKE";
     };
-    let there: Vec<String> = others.iter().filter_map(|o| o.value(field)).collect();
+    let there: Vec<String> = others.iter().filter_map(|o| value(*o, field)).collect();
     let with_mine = there.iter().filter(|v| **v == mine).count();
     let like = |pattern: &str| {
         regex::Regex::new(&format!("^(?:{pattern})$")).is_ok_and(|pattern| pattern.is_match(&mine))
@@ -67,8 +35,8 @@ fn allows(constraint: &Value, agent: Agent, others: &[Agent]) -> bool {
         ("UNLIKE", Some(pattern)) => !like(pattern),
         ("IS", value) => mine == value.unwrap_or_default(),
         ("GROUP_BY", _) => {
-            let mut counts: BTreeMap<String, usize> = (0..AGENTS)
-                .filter_map(|n| Some((Agent(n).value(field)?, 0)))
+            let mut counts: BTreeMap<String, usize> = (0..agents.len())
+                .filter_map(|n| Some((value(Agent(n), field)?, 0)))
                 .collect();
             for value in there {
                 *counts.entry(value).or_default() += 1;
@@ -79,22 +47,26 @@ fn allows(constraint: &Value, agent: Agent, others: &[Agent]) -> bool {
     }
 }
 
-/// The first agent from `start` on that the constraints allow.
+/// The first agent from `start` on that is there and that the constraints allow.
 #[must_use]
-pub fn find(constraints: &[Value], start: usize, others: &[Agent]) -> Option<Agent> {
-    (0..AGENTS)
-        .map(|n| Agent((start + n) % AGENTS))
-        .find(|agent| constraints.iter().all(|c| allows(c, *agent, others)))
+pub fn find(agents: &[AgentNode], constraints: &[Value], start: usize, others: &[Agent]) -> Option<Agent> {
+    (0..agents.len())
+        .map(|n| Agent((start + n) % agents.len()))
+        .filter(|agent| agents[agent.0].presence == Presence::Active)
+        .find(|agent| constraints.iter().all(|c| allows(agents, c, *agent, others)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::marathon::state::{State, Timings, Version};
+    use chrono::DateTime;
     use serde_json::json;
 
     #[test]
     fn constraints_choose_agents() {
-        let one = |c: Value, others: &[Agent]| find(&[c], 0, others).map(|a| a.0);
+        let mut s = State::new(Version::V1_11, Timings::default(), DateTime::UNIX_EPOCH);
+        let one = |c: Value, others: &[Agent]| find(s.agents(), &[c], 0, others).map(|a| a.0);
         assert_eq!(one(json!(["hostname", "UNIQUE"]), &[Agent(0), Agent(1)]), Some(2));
         assert_eq!(one(json!(["hostname", "LIKE", "no-such-host"]), &[]), None);
         assert_eq!(one(json!(["@zone", "IS", "eu-b"]), &[]), Some(1));
@@ -102,5 +74,7 @@ mod tests {
         assert_eq!(one(json!(["rack", "CLUSTER"]), &[Agent(3)]), Some(2));
         assert_eq!(one(json!(["rack", "MAX_PER", "1"]), &[Agent(0)]), Some(2));
         assert_eq!(one(json!(["unknown", "UNLIKE", "x"]), &[]), Some(0));
+        s.set_presence(Agent(0), Presence::Unreachable);
+        assert_eq!(find(s.agents(), &[], 0, &[]), Some(Agent(1)));
     }
 }

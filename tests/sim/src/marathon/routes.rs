@@ -564,8 +564,8 @@ fn info(s: &State) -> Value {
     let mut config = json!({
         "access_control_allow_origin": null, "checkpoint": true, "default_network_name": null,
         "env_vars_prefix": null, "executor": "//cmd", "features": [], "framework_name": "marathon",
-        "ha": true, "hostname": "127.0.0.1", "maintenance_mode": true, "master": "127.0.0.1:5050",
-        "mesos_bridge_name": "mesos-bridge", "mesos_leader_ui_url": "http://127.0.0.1:5050/",
+        "ha": true, "hostname": "127.0.0.1", "maintenance_mode": true, "master": s.mesos.named(),
+        "mesos_bridge_name": "mesos-bridge", "mesos_leader_ui_url": format!("http://{}/", s.mesos.named()),
         "mesos_user": "root", "store_cache": true, "webui_url": null,
     });
     for (key, number) in [

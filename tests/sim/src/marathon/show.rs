@@ -145,9 +145,9 @@ impl State {
             "healthCheckResults": health,
             "localVolumes": [],
         });
-        if let Some(agent) = i.on {
-            row["region"] = json!(agent.region());
-            row["zone"] = json!(agent.zone());
+        if let Some((region, zone)) = i.on.and_then(|on| self.agents.get(on.0)?.spec.domain.as_ref()) {
+            row["region"] = json!(region);
+            row["zone"] = json!(zone);
         }
         if self.version == Version::V1_11 {
             row["role"] = a.definition.get("role").cloned().unwrap_or_else(|| json!("*"));
@@ -274,7 +274,7 @@ impl State {
             .map_or(from, |(delay, since)| from.max(since + super::state::span(delay)));
         let left = (until - self.now).num_seconds().max(0);
         let stuck = self.room(a, &first.uuid).is_none();
-        let offers = if stuck { super::placement::AGENTS } else { 0 };
+        let offers = if stuck { self.agents.len() } else { 0 };
         let used = a.instances.iter().filter(|i| i.phase.is_active()).count();
         let mut summary = json!({
             "processedOffersCount": offers + used,

@@ -8,11 +8,13 @@ use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::agents::{AgentNode, AgentSpec};
 use super::definition::{self, Definition};
 use super::deploy::Deployment;
 use super::placement::{self, Agent};
 use super::refusal::Refusal;
 use super::standby::Interregnum;
+use crate::mesos::Masters;
 
 /// Which Marathon is pretended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -183,6 +185,8 @@ pub struct Instance {
     pub host: String,
     /// The agent's id.
     pub agent: String,
+    /// The agent's address.
+    pub(super) address: String,
     /// The ports given to it.
     pub ports: Vec<u16>,
     pub(super) on: Option<Agent>,
@@ -310,6 +314,9 @@ pub struct State {
     pub leader: String,
     /// When set, every task is on this host.
     pub host: Option<String>,
+    /// The Mesos masters.
+    pub mesos: Masters,
+    pub(super) agents: Vec<AgentNode>,
     pub(super) apps: BTreeMap<String, App>,
     /// Apps deleted whose tasks are still being killed.
     pub(super) leaving: Vec<App>,
@@ -393,12 +400,14 @@ impl State {
     /// An empty Marathon.
     #[must_use]
     pub fn new(version: Version, timings: Timings, now: DateTime<Utc>) -> Self {
-        Self {
+        let mut state = Self {
             version,
             timings,
             framework_id: format!("{}-0000", Uuid::new_v4()),
             leader: "127.0.0.1:8080".to_owned(),
             host: None,
+            mesos: Masters::default(),
+            agents: Vec::new(),
             apps: BTreeMap::new(),
             leaving: Vec::new(),
             deployments: Vec::new(),
@@ -412,7 +421,9 @@ impl State {
             next_agent: 0,
             next_port: 31000,
             ports: None,
-        }
+        };
+        state.set_agents(AgentSpec::cluster(8));
+        state
     }
 
     /// Where ports come from; without this they count up from 31000.
@@ -568,6 +579,7 @@ impl State {
             own_health: false,
             host: String::new(),
             agent: String::new(),
+            address: String::new(),
             ports: Vec::new(),
             on: None,
             killing: None,
@@ -609,9 +621,11 @@ impl State {
     pub(super) fn put_on(&mut self, i: &mut Instance, agent: Agent, ports: usize) {
         self.next_agent = agent.0 + 1;
         i.on = Some(agent);
-        i.host = self.host.clone().unwrap_or_else(|| agent.host());
-        let framework = self.framework_id.trim_end_matches("-0000");
-        i.agent = format!("{framework}-S{}", agent.0);
+        i.agent = self.agent_id(agent);
+        if let Some(a) = self.agents.get(agent.0) {
+            i.host = self.agent_host(a);
+            i.address = self.host.clone().unwrap_or_else(|| a.address());
+        }
         i.ports.clear();
         for _ in 0..ports {
             let port = match &mut self.ports {
@@ -636,7 +650,12 @@ impl State {
             .collect();
         let none = Vec::new();
         let constraints = a.definition.get("constraints").and_then(Value::as_array);
-        placement::find(constraints.unwrap_or(&none), self.next_agent, &others)
+        placement::find(
+            &self.agents,
+            constraints.unwrap_or(&none),
+            self.next_agent,
+            &others,
+        )
     }
 
     /// A version that no other change has.
@@ -684,7 +703,7 @@ impl State {
             };
             let agent = self
                 .room(&app, "")
-                .unwrap_or(Agent(self.next_agent % placement::AGENTS));
+                .unwrap_or(Agent(self.next_agent % self.agents.len().max(1)));
             self.put_on(&mut i, agent, definition::ports_of(&app.definition));
             app.instances.push(i);
         }

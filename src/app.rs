@@ -1,5 +1,6 @@
 //! Wiring: builds adapters from settings, starts loops, owns shutdown. Decides nothing.
 
+mod ahead;
 mod alone;
 mod serve;
 mod slack;
@@ -27,6 +28,7 @@ pub fn works() -> Works {
         save_snapshot: Box::new(|args| alone::save_snapshot(args).boxed()),
         why_snapshot: Box::new(|args| alone::why_snapshot(args).boxed()),
         timeline_journal: Box::new(|args| alone::timeline_journal(args).boxed()),
+        forecast: Box::new(|args| ahead::forecast(args).boxed()),
         render: Arc::new(|report, form| {
             render(
                 report,

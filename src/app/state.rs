@@ -39,6 +39,20 @@ impl StateDir {
         self.0.join("reports")
     }
 
+    /// The seed, where an operator has made one; never makes one itself.
+    ///
+    /// # Errors
+    ///
+    /// A sentence: there is none, or it can't be read here.
+    pub fn seed_that_is_there(&self) -> Result<String, String> {
+        let path = self.0.join("seed");
+        match std::fs::read_to_string(&path) {
+            Ok(text) if text.trim().len() >= 32 => Ok(text.trim().to_owned()),
+            Ok(_) => Err(format!("{} holds no seed.", path.display())),
+            Err(error) => Err(format!("{} can't be read: {error}.", path.display())),
+        }
+    }
+
     /// The secret in this file; made of 32 random bytes, for its owner only, when it is not there.
     pub fn secret(&self, name: &str) -> Result<String, Trouble> {
         let path = self.0.join(name);

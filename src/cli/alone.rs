@@ -1,8 +1,10 @@
-//! Commands that need no running operator: check, audit, schema, completions.
+//! Commands that need no running operator: check, forecast, audit, schema, completions.
 
-use super::works::{self, AuditArgs, CheckArgs, Works};
+use super::show::{self, Format, Out};
+use super::works::{self, AuditArgs, CheckArgs, ForecastArgs, Works};
 use super::{Connection, Trouble, place, print};
 use crate::exit::Exit;
+use chrono::{Days, NaiveDate};
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 
@@ -11,6 +13,23 @@ use std::path::PathBuf;
 pub(super) struct Check {
     /// Policy files and folders; without any, the settings and the policies that they name
     paths: Vec<PathBuf>,
+}
+
+/// `forecast`.
+///
+/// Needs no operator. Expected numbers come from the policies alone. The moments are drawn from the installation's
+/// seed, so that they are shown only where it can be read: on the operator's host. -o json, yaml, csv or ics.
+#[derive(Debug, Args)]
+pub(super) struct Forecast {
+    /// First date; today, unless said otherwise
+    #[arg(long, value_name = "DATE")]
+    from: Option<NaiveDate>,
+    /// Last date; 30 days after the first, unless said otherwise
+    #[arg(long, value_name = "DATE")]
+    to: Option<NaiveDate>,
+    /// Only this policy: a name, a file or a folder; may be repeated
+    #[arg(long = "policy", value_name = "POLICY")]
+    policies: Vec<String>,
 }
 
 /// `audit`.
@@ -59,6 +78,33 @@ pub(super) async fn check(args: Check, connection: &Connection, works: &Works) -
         })
         .await?,
     )?;
+    Ok(Exit::Done)
+}
+
+pub(super) async fn forecast(
+    args: Forecast,
+    connection: &Connection,
+    works: &Works,
+    out: &Out,
+) -> Result<Exit, Trouble> {
+    let Forecast { from, to, policies } = args;
+    let from = from.unwrap_or_else(|| out.now.date_naive());
+    let to = to.unwrap_or_else(|| from.checked_add_days(Days::new(30)).unwrap_or(from));
+    let settings = connection.settings_file();
+    // Files that were named need no settings: a policy can be looked at before there is an operator.
+    let needed = connection.settings.is_some() || policies.is_empty();
+    let ahead = (works.forecast)(ForecastArgs {
+        settings: (needed || settings.exists()).then_some(settings),
+        policies,
+        from,
+        to,
+    })
+    .await?;
+    print(&match out.format {
+        Format::Csv => show::forecast::csv(&ahead),
+        Format::Ics => show::forecast::ics(&ahead, out.now),
+        _ => out.say(&ahead, || show::forecast::forecast(&ahead, out))?,
+    })?;
     Ok(Exit::Done)
 }
 

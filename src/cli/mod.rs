@@ -114,6 +114,8 @@ enum Command {
     Run,
     /// Check policies and settings; says every problem at once
     Check(alone::Check),
+    /// The calendar: when runs will begin, and how many kills each month is to have
+    Forecast(alone::Forecast),
     /// Watch it at work on this machine, with a pretend cluster
     Demo(works::DemoArgs),
     /// The pretend Marathon alone
@@ -206,6 +208,7 @@ async fn dispatch(cli: Cli, works: &Works, out: &mut Out) -> Result<Exit, Troubl
         .await
         .map(|()| Exit::Done),
         Command::Check(args) => alone::check(args, &connection, works).await,
+        Command::Forecast(args) => alone::forecast(args, &connection, works, out).await,
         Command::Demo(args) => (works.demo)(args).await,
         Command::Sim(args) => (works.sim)(args).await,
         Command::Audit(args) => alone::audit(args, &connection, works).await,

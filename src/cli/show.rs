@@ -2,6 +2,7 @@
 //!
 //! `-o json` and `-o yaml` print the views as they are; everything here is for people, and may change.
 
+pub mod forecast;
 pub mod lists;
 pub mod plan;
 pub mod run;
@@ -24,6 +25,12 @@ pub enum Format {
     Json,
     /// For machines and people.
     Yaml,
+    /// For spreadsheets; `forecast` only.
+    #[value(hide = true)]
+    Csv,
+    /// For calendars; `forecast` only.
+    #[value(hide = true)]
+    Ics,
 }
 
 /// What rendering needs to know.
@@ -47,6 +54,12 @@ impl Out {
         let ours = |error: String| Trouble::new(Exit::Ours, format!("could not write the answer: {error}"));
         Ok(match self.format {
             Format::Table | Format::Wide => None,
+            Format::Csv | Format::Ics => {
+                return Err(Trouble::new(
+                    Exit::Usage,
+                    "only `forecast` prints csv and ics; use table, wide, json or yaml",
+                ));
+            }
             Format::Json => Some(serde_json::to_string_pretty(value).map_err(|e| ours(e.to_string()))?),
             Format::Yaml => {
                 // By way of JSON, so that both formats show the same thing.

@@ -5,6 +5,7 @@
 
 use super::trouble::Trouble;
 use crate::exit::Exit;
+use crate::model::forecast::Forecast;
 use crate::model::report::Report;
 use crate::model::view::{PlanView, TimelineItem, Why};
 use crate::ports::clock::Clock;
@@ -34,6 +35,8 @@ pub struct Works {
     pub why_snapshot: Work<WhyArgs, Why>,
     /// `timeline --journal`: what a journal tells, read-only.
     pub timeline_journal: Work<TimelineArgs, Vec<TimelineItem>>,
+    /// `forecast`: what the schedules hold.
+    pub forecast: Work<ForecastArgs, Forecast>,
     /// Renders a report as `md`, `html` or `svg`.
     pub render: Render,
     /// `audit verify`: in a sentence, what was verified.
@@ -129,6 +132,19 @@ pub struct TimelineArgs {
     pub since: Option<chrono::DateTime<chrono::Utc>>,
     /// Only this app.
     pub app: Option<crate::model::ids::AppId>,
+}
+
+/// What `forecast` is given.
+#[derive(Clone, Debug)]
+pub struct ForecastArgs {
+    /// The settings file: limits, seed, and where the policies are. `None`: none was named and there is none.
+    pub settings: Option<PathBuf>,
+    /// Policy files and folders, and names of policies of the settings' folder; all of that folder when empty.
+    pub policies: Vec<String>,
+    /// First date.
+    pub from: chrono::NaiveDate,
+    /// Last date.
+    pub to: chrono::NaiveDate,
 }
 
 /// What `audit verify` is given.

@@ -110,6 +110,7 @@ pub fn policy() -> Policy {
             }],
             timezone: chrono_tz::Europe::Berlin,
             holidays: BTreeSet::new(),
+            covered: Default::default(),
             cadence: Cadence::OnDemand,
             min_gap: MinGap::None,
         },
@@ -146,6 +147,7 @@ pub fn limits() -> Limits {
         freezes: vec![],
         timezone: chrono_tz::Europe::Berlin,
         holidays: BTreeSet::new(),
+        covered: Default::default(),
     }
 }
 

@@ -7,6 +7,7 @@ pub mod approval;
 pub mod command;
 pub mod entry;
 pub mod experiment;
+pub mod forecast;
 pub mod gate;
 pub mod halt;
 pub mod ids;

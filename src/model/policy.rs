@@ -83,6 +83,14 @@ pub struct Scope {
 }
 
 impl Scope {
+    /// The app, where the policy can be about one only.
+    pub fn one_app(&self) -> Option<AppId> {
+        match self.ids.as_slice() {
+            [AppPattern(id)] if !id.contains('*') => Some(AppId::new(id.clone())),
+            _ => None,
+        }
+    }
+
     /// Whether the ids, exceptions and labels let this app in. Opting in is asked elsewhere.
     pub fn names(&self, app: &AppId, labels: &BTreeMap<String, String>) -> bool {
         self.selector.as_ref().is_none_or(|s| s.matches(labels))
@@ -268,6 +276,9 @@ pub struct Schedule {
     pub timezone: chrono_tz::Tz,
     /// Civil dates without runs.
     pub holidays: BTreeSet<NaiveDate>,
+    /// The dates that `holidays` speaks of; on others nobody knows whether they are holidays, so nothing runs.
+    #[serde(default, skip_serializing_if = "Covered::is_everything")]
+    pub covered: Covered,
     /// How runs come about.
     pub cadence: Cadence,
     /// The least time between the kills of two runs on one app.
@@ -298,6 +309,34 @@ pub enum Cadence {
     },
     /// At a fixed distance from the opening of the window.
     Every(Duration),
+    /// At random moments of the open time, independent of each other but for the minimum gap; several a day.
+    Poisson {
+        /// Mean open time between two runs, the minimum gap included.
+        mean: Duration,
+    },
+}
+
+/// The civil dates that a list of holidays speaks of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Covered {
+    /// The first; `None`: all that came before.
+    #[serde(default)]
+    pub from: Option<NaiveDate>,
+    /// The last; `None`: no list was given, so no date can be missing from it.
+    #[serde(default)]
+    pub until: Option<NaiveDate>,
+}
+
+impl Covered {
+    /// Whether it has no bounds.
+    pub fn is_everything(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Whether the list speaks of this date.
+    pub fn contains(&self, date: NaiveDate) -> bool {
+        self.from.is_none_or(|from| from <= date) && self.until.is_none_or(|until| date <= until)
+    }
 }
 
 /// The least distance between the kills of two runs on one app.
@@ -441,6 +480,9 @@ pub struct Limits {
     pub timezone: chrono_tz::Tz,
     /// Holidays for every policy.
     pub holidays: BTreeSet<NaiveDate>,
+    /// The dates that `holidays` speaks of; on others nothing runs.
+    #[serde(default, skip_serializing_if = "Covered::is_everything")]
+    pub covered: Covered,
 }
 
 /// A span of civil dates without runs.

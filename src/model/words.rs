@@ -103,6 +103,7 @@ fn when(schedule: &Schedule) -> String {
         Cadence::MeanTimeBetween { workdays: 1 } => "about once every work day".to_owned(),
         Cadence::MeanTimeBetween { workdays } => format!("about once in {workdays} work days"),
         Cadence::Every(time) => format!("every {}", brief(*time)),
+        Cadence::Poisson { mean } => format!("at random about once in {} of open time", brief(*mean)),
     };
     let window = |w: &Window| {
         let days = w
@@ -123,6 +124,10 @@ fn when(schedule: &Schedule) -> String {
         0 => String::new(),
         1 => ", except on 1 holiday".to_owned(),
         n => format!(", except on {n} holidays"),
+    };
+    let free = match schedule.covered.until {
+        Some(until) => format!("{free} (known until {until}; nothing runs after that)"),
+        None => free,
     };
     format!("{often}, on {windows} {} time{free}", schedule.timezone)
 }

@@ -608,7 +608,8 @@ impl Operator {
             from,
             now,
         );
-        let Some(due) = instants.into_iter().rfind(|i| served.is_none_or(|s| *i > s)) else {
+        let waiting = instants.iter().filter(|i| served.is_none_or(|s| **i > s));
+        let (Some(&due), earlier) = (waiting.clone().next_back(), waiting.count().saturating_sub(1)) else {
             return Ok(None);
         };
         if (now - due)
@@ -617,8 +618,12 @@ impl Operator {
         {
             return Ok(Some(due));
         }
+        let others = match earlier {
+            0 => String::new(),
+            n => format!(" ({n} earlier ones were missed too)"),
+        };
         let why = format!(
-            "missed: the operator came {} s after the planned moment",
+            "missed: the operator came {} s after the planned moment{others}",
             (now - due).num_seconds()
         );
         let name = policy.name.clone();

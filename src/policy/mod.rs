@@ -6,6 +6,7 @@
 //!
 //! Nothing here speaks to a network or knows the live cluster.
 
+pub mod ics;
 pub mod load;
 pub mod problem;
 pub mod raw;

@@ -173,6 +173,33 @@ impl Scribe {
         }
     }
 
+    /// The file that is judged, as it was named to us.
+    pub fn file(&self) -> &Path {
+        &self.file
+    }
+
+    /// Writes down a problem of another file that this one names. None of its text is shown: whoever may write
+    /// this file need not be one who may read the other.
+    pub fn error_elsewhere(
+        &mut self,
+        file: &Path,
+        line: usize,
+        what: impl Into<String>,
+        help: impl Into<String>,
+    ) {
+        self.problems.push(Problem {
+            file: file.to_owned(),
+            at: Span {
+                line,
+                column: 1,
+                width: 1,
+            },
+            excerpt: None,
+            what: what.into(),
+            help: help.into(),
+        });
+    }
+
     /// Writes down a problem.
     pub fn error(&mut self, at: Span, what: impl Into<String>, help: impl Into<String>) {
         let line = self.lines.get(at.line.wrapping_sub(1));

@@ -227,15 +227,17 @@ record! {
         /// The IANA zone of windows and holidays, such as `Europe/Madrid`.
         #[schemars(required)]
         timezone: Text,
-        /// Civil dates without runs.
+        /// Civil dates without runs: dates, and calendar files as `{ ics: holidays.ics }`.
         holidays: Vec<Holiday>,
-        /// On average once in so many work days, such as `3 workdays`.
-        mean_time_between: Workdays,
+        /// The last date that `holidays` speaks of; nothing runs after it. Default: the end of its last year.
+        holidays_until: Day,
+        /// On average once in so many work days, such as `3 workdays`; or `{ poisson: 2h }` for several a day.
+        mean_time_between: Mean,
         /// At a fixed distance from the opening of the window, such as `2h`.
         every: Lasting,
         /// Only when a person asks. Default when neither of the other two is written.
         on_demand: bool,
-        /// The least time between the kills of two runs on one app: `1 workday`, `4h` or `none`. Default: 1 workday.
+        /// The least time between the kills of two runs on one app: `1 workday`, `4h` or `none`. Default: 1 workday; must be written with `poisson`.
         min_time_between: Between,
     }
     later {
@@ -278,22 +280,82 @@ choice! {
     }
 }
 
-/// A date without runs. Calendar files are refused until they can be read.
-#[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
-#[schemars(transparent, inline)]
-pub struct Holiday(#[schemars(with = "Day")] pub chrono::NaiveDate);
+/// A date without runs, or a file of them.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Holiday {
+    /// A date.
+    Day(chrono::NaiveDate),
+    /// A calendar file.
+    Ics(At<Text>),
+}
+
+record! {
+    /// Whole-day events of an iCalendar file.
+    HolidayFile {
+        /// The file, relative to this one.
+        #[schemars(required)]
+        ics: Text,
+    }
+}
 
 impl Read for Holiday {
     fn read(node: &Node, scribe: &mut Scribe) -> Option<Self> {
-        if node.get("ics").is_some() {
-            scribe.error(
-                node.at,
-                "`ics` is not available: calendar files are not read by this version",
-                "list the dates, such as `2026-12-25`; a file that is ignored would be a holiday with kills",
-            );
-            return None;
+        if !matches!(node.kind, Kind::Map(_)) {
+            return Day::read(node, scribe).map(|day| Self::Day(day.0));
         }
-        Day::read(node, scribe).map(|day| Self(day.0))
+        let HolidayFile { place, ics } = HolidayFile::read(node, scribe)?;
+        place
+            .need(&ics, "ics", "write `{ ics: holidays.ics }`", scribe)
+            .cloned()
+            .map(Self::Ics)
+    }
+}
+
+impl JsonSchema for Holiday {
+    fn schema_name() -> Cow<'static, str> {
+        "Holiday".into()
+    }
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "anyOf": [generator.subschema_for::<Day>(), generator.subschema_for::<HolidayFile>()] })
+    }
+}
+
+/// `3 workdays`, or `{ poisson: 2h }`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mean {
+    /// At most one a day.
+    Workdays(u32),
+    /// Several a day.
+    Poisson(std::time::Duration),
+}
+
+record! {
+    /// Runs at random moments of the open time, several a day.
+    Poisson {
+        /// Mean open time between two runs, from 5m.
+        #[schemars(required)]
+        poisson: Lasting,
+    }
+}
+
+impl Read for Mean {
+    fn read(node: &Node, scribe: &mut Scribe) -> Option<Self> {
+        if !matches!(node.kind, Kind::Map(_)) {
+            return Workdays::read(node, scribe).map(|days| Self::Workdays(days.0));
+        }
+        let Poisson { place, poisson } = Poisson::read(node, scribe)?;
+        place
+            .need(&poisson, "poisson", "write `{ poisson: 2h }`", scribe)
+            .map(|mean| Self::Poisson(mean.value.0))
+    }
+}
+
+impl JsonSchema for Mean {
+    fn schema_name() -> Cow<'static, str> {
+        "Mean".into()
+    }
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "anyOf": [generator.subschema_for::<Workdays>(), generator.subschema_for::<Poisson>()] })
     }
 }
 

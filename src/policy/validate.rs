@@ -13,7 +13,7 @@ mod steady_state;
 
 use approval::approval_of;
 pub use owners::owners;
-pub(crate) use schedule::{holidays, zone};
+pub(crate) use schedule::{IcsFrom, holidays, zone};
 use schedule::{schedule_of, windows_must_hold_a_run};
 use scope::scope_of;
 pub use steady_state::clean_requests;

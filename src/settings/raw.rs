@@ -166,8 +166,10 @@ record! {
     Calendar {
         /// Zone of freezes and work days. Default: UTC.
         timezone: Text,
-        /// Dates without runs.
+        /// Dates without runs: dates, and calendar files as `{ ics: holidays.ics }`.
         holidays: Vec<Holiday>,
+        /// The last date that `holidays` speaks of; nothing runs after it. Default: the end of its last year.
+        holidays_until: Day,
     }
 }
 

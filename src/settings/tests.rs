@@ -175,7 +175,7 @@ fn what_is_wrong_is_told() {
     check(
         "[ 2026-12-25 ]",
         "[ { ics: file:a.ics } ]",
-        "calendar files are not read",
+        "a.ics: the file can't be read",
     );
     check("teamId: T012AB3CD", "teamId: acme", "is not a Slack workspace id");
     check("admins: [U012AB3CD]", "admins: [ana]", "is not a Slack user id");

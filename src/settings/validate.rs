@@ -8,7 +8,7 @@ use crate::model::policy::{AppPattern, Freeze, Limits};
 use crate::policy::problem::{Scribe, Span};
 use crate::policy::raw::or_default;
 use crate::policy::read::{At, Place as Where, Text, brief};
-use crate::policy::validate::{holidays, is_dns_label, number, web_address, word, zone};
+use crate::policy::validate::{IcsFrom, holidays, is_dns_label, number, web_address, word, zone};
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -410,6 +410,7 @@ impl Judge<'_> {
             place: _,
             timezone,
             holidays: dates,
+            holidays_until,
         } = calendar;
         // Zero means zero: a cluster on which nothing may be killed is a sensible wish here.
         let mut limit = |field, key, default| {
@@ -473,6 +474,7 @@ impl Judge<'_> {
             Some(text) => zone(text, self.scribe)?,
             None => chrono_tz::UTC,
         };
+        let (holidays, covered) = holidays(dates, holidays_until, IcsFrom::Anywhere, self.scribe);
         Some(Limits {
             tasks_down,
             kills_per_hour,
@@ -480,7 +482,8 @@ impl Judge<'_> {
             forbidden_apps: forbidden,
             freezes: spans,
             timezone,
-            holidays: holidays(dates),
+            holidays,
+            covered,
         })
     }
 

@@ -144,6 +144,7 @@ impl Setup {
                 }],
                 timezone: chrono_tz::Tz::UTC,
                 holidays: BTreeSet::new(),
+                covered: Default::default(),
                 cadence: Cadence::Every(Duration::from_secs(60 * dice.between(3, 20))),
                 min_gap: MinGap::None,
             },
@@ -212,6 +213,7 @@ impl Setup {
             freezes: vec![],
             timezone: chrono_tz::Tz::UTC,
             holidays: BTreeSet::new(),
+            covered: Default::default(),
         };
         let drawn = Self {
             seed,

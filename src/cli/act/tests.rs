@@ -167,6 +167,7 @@ pub(in crate::cli) fn works() -> Works {
         save_snapshot: none(),
         why_snapshot: none(),
         timeline_journal: none(),
+        forecast: none(),
         render: Arc::new(|_, _| String::new()),
         audit_verify: none(),
         schema: Box::new(|_| Ok(String::new())),

@@ -39,7 +39,17 @@ pub fn due(
     first
         .iter_days()
         .take_while(|date| *date <= last)
-        .flat_map(|date| due_on(seed, &policy.schedule, longest, app, limits, date))
+        .flat_map(|date| {
+            due_on(
+                seed,
+                &policy.schedule,
+                coin_gap(policy),
+                longest,
+                app,
+                limits,
+                date,
+            )
+        })
         .filter(|at| from <= *at && *at < to)
         .collect()
 }
@@ -56,14 +66,18 @@ pub fn next_due(
     date_in(policy.schedule.timezone, after)
         .iter_days()
         .take(HORIZON_DAYS)
-        .flat_map(|date| due_on(seed, &policy.schedule, longest, app, limits, date))
+        .flat_map(|date| {
+            due_on(
+                seed,
+                &policy.schedule,
+                coin_gap(policy),
+                longest,
+                app,
+                limits,
+                date,
+            )
+        })
         .find(|at| *at > after)
-}
-
-/// Where a task stands among those that may be chosen: the smallest is the victim. Stable when other tasks
-/// come and go.
-pub fn pick_rank(seed: &str, app: &str, date: NaiveDate, task: &str) -> [u8; 32] {
-    hash(seed, app, date, &format!("pick|{task}"))
 }
 
 /// Whether the schedule's minimum gap since the last real kill on the app is over.
@@ -114,6 +128,7 @@ pub fn gap_allows(
 pub(super) fn due_on(
     seed: &str,
     schedule: &Schedule,
+    coin_gap: MinGap,
     longest: TimeDelta,
     app: &str,
     limits: &Limits,
@@ -128,10 +143,11 @@ pub(super) fn due_on(
         Cadence::OnDemand => Vec::new(),
         Cadence::MeanTimeBetween { workdays } => {
             let fires = is_work_day(schedule, limits, date)
-                && share(&hash(seed, app, date, "fire")) < chance(workdays, schedule.min_gap);
+                && share(&hash(seed, app, date, "fire")) < chance(workdays, coin_gap);
             let at = fires.then(|| along(&starts, share(&hash(seed, app, date, "when"))));
             at.flatten().into_iter().collect()
         }
+        Cadence::Poisson { mean } => poisson(seed, app, date, &starts, mean, schedule.min_gap),
         Cadence::Every(step) => {
             let step = TimeDelta::from_std(step).unwrap_or(TimeDelta::MAX);
             if step < TimeDelta::seconds(1) {
@@ -157,6 +173,59 @@ pub(super) fn chance(workdays: u32, gap: MinGap) -> f64 {
         0 => 0.0,
         workdays => 1.0 / (u64::from(workdays).saturating_sub(gap) + 1) as f64,
     }
+}
+
+/// Most moments that one date can have: a day of them at the smallest mean that a policy may write.
+const A_DAY_MAX: u32 = 288;
+
+/// Independent moments of the open time, thinned: one that comes sooner after the last than the minimum gap is
+/// dropped. Dropping makes the mean longer by the gap, so that they are drawn with a mean that is shorter by it.
+fn poisson(
+    seed: &str,
+    app: &str,
+    date: NaiveDate,
+    spans: &[Span],
+    mean: Duration,
+    gap: MinGap,
+) -> Vec<DateTime<Utc>> {
+    let gap = match gap {
+        MinGap::None => Duration::ZERO,
+        MinGap::Elapsed(gap) => gap,
+        // Refused when a policy is read: one a day is what the other cadence is for.
+        MinGap::Workdays(_) => Duration::from_secs(86_400),
+    };
+    let open: f64 = spans
+        .iter()
+        .map(|(start, end)| (*end - *start).num_milliseconds() as f64 / 1e3)
+        .sum();
+    let apart = mean.saturating_sub(gap).as_secs_f64();
+    if apart <= 0.0 || open <= 0.0 {
+        return Vec::new();
+    }
+    let number = poisson_number(share(&hash(seed, app, date, "count")), open / apart);
+    let draw = |i: u32| along(spans, share(&hash(seed, app, date, &format!("when|{i}"))));
+    let mut moments: Vec<DateTime<Utc>> = (1..=number).filter_map(draw).collect();
+    moments.sort_unstable();
+    let gap = TimeDelta::from_std(gap).unwrap_or(TimeDelta::MAX);
+    let mut kept: Vec<DateTime<Utc>> = Vec::with_capacity(moments.len());
+    for at in moments {
+        if kept.last().is_none_or(|last| at - *last >= gap && at > *last) {
+            kept.push(at);
+        }
+    }
+    kept
+}
+
+/// The number with this share of the Poisson distribution at or below it.
+pub(super) fn poisson_number(share: f64, mean: f64) -> u32 {
+    let mut chance = (-mean).exp();
+    let (mut number, mut sum) = (0, chance);
+    while share >= sum && number < A_DAY_MAX {
+        number += 1;
+        chance *= mean / f64::from(number);
+        sum += chance;
+    }
+    number
 }
 
 /// The instant at this share of all the spans laid end to end, in whole milliseconds.
@@ -189,8 +258,17 @@ pub(super) fn share(hash: &[u8; 32]) -> f64 {
     top as f64 / (1_u64 << 53) as f64
 }
 
+/// The gap that the coin is corrected for. The gap is kept for each app: it takes turns away only from a policy
+/// with one app. With several another app has the turn, and a corrected coin would kill more often than was asked.
+pub(super) fn coin_gap(policy: &Policy) -> MinGap {
+    match policy.scope.one_app() {
+        Some(_) => policy.schedule.min_gap,
+        None => MinGap::None,
+    }
+}
+
 /// From the first look to the end of the last recovery.
-fn longest_run(policy: &Policy) -> TimeDelta {
+pub(super) fn longest_run(policy: &Policy) -> TimeDelta {
     let FaultSpec::KillTasks { count, at_once, gap } = policy.fault;
     let tasks = match count {
         Count::Exactly(tasks) | Count::RandomUpTo(tasks) => tasks,

@@ -1,10 +1,11 @@
-//! When a run may happen ([`windows`]) and when it is meant to ([`cadence`]); pure functions of the
-//! policy, the limits and the time.
+//! When a run may happen ([`windows`]), when it is meant to ([`cadence`]) and what that comes to ([`forecast`]);
+//! pure functions of the policy, the limits and the time.
 
 pub mod cadence;
+pub mod forecast;
 pub mod windows;
 
-pub use cadence::{MISSED_AFTER, TooSoon, due, gap_allows, next_due, pick_rank};
+pub use cadence::{MISSED_AFTER, TooSoon, due, gap_allows, next_due};
 pub use windows::{Closed, is_work_day, open_until, open_windows, windows_of};
 
 /// No question looks further ahead than this many days: a schedule without an answer by then has none.

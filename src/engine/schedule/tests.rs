@@ -44,6 +44,7 @@ fn schedule(zone: Tz, windows: Vec<Window>) -> Schedule {
         windows,
         timezone: zone,
         holidays: BTreeSet::new(),
+        covered: Default::default(),
         cadence,
         min_gap: MinGap::Workdays(1),
     }
@@ -70,6 +71,7 @@ fn limits() -> Limits {
         freezes: vec![],
         timezone: Tz::Europe__Berlin,
         holidays: BTreeSet::new(),
+        covered: Default::default(),
     }
 }
 
@@ -368,6 +370,7 @@ fn a_draw_lands_at_its_share_of_the_window_less_the_longest_run() {
         due_on(
             "seed-42",
             &schedule,
+            MinGap::Workdays(1),
             longest,
             "/shop/cart",
             &limits(),
@@ -387,17 +390,40 @@ fn a_fixed_distance_starts_at_the_opening_and_leaves_room_for_the_run() {
         cadence: Cadence::Every(Duration::from_secs(3 * 3600)),
         ..office()
     };
-    let ask = |longest| due_on("s", &schedule, longest, "/a", &limits(), day("2026-03-30")).len();
+    let ask = |longest| {
+        due_on(
+            "s",
+            &schedule,
+            MinGap::Workdays(1),
+            longest,
+            "/a",
+            &limits(),
+            day("2026-03-30"),
+        )
+        .len()
+    };
     assert_eq!(ask(TimeDelta::zero()), 3);
     assert_eq!(ask(TimeDelta::hours(2)), 2);
     let never = Schedule {
         cadence: Cadence::Every(Duration::ZERO),
         ..office()
     };
-    assert!(due_on("s", &never, TimeDelta::zero(), "/a", &limits(), day("2026-03-30")).is_empty());
+    assert!(
+        due_on(
+            "s",
+            &never,
+            MinGap::Workdays(1),
+            TimeDelta::zero(),
+            "/a",
+            &limits(),
+            day("2026-03-30")
+        )
+        .is_empty()
+    );
     let asked = due_on(
         "s",
         &office(),
+        MinGap::Workdays(1),
         TimeDelta::zero(),
         "/a",
         &limits(),
@@ -422,7 +448,16 @@ fn the_realised_mean_is_the_mean_that_was_asked_for() {
                 continue;
             }
             (since, days) = (since + 1, days + 1);
-            let fires = !due_on("seed", &schedule, TimeDelta::zero(), "/a", &limits(), date).is_empty();
+            let fires = !due_on(
+                "seed",
+                &schedule,
+                min_gap,
+                TimeDelta::zero(),
+                "/a",
+                &limits(),
+                date,
+            )
+            .is_empty();
             if fires && since >= gap {
                 (since, kills) = (0, kills + 1);
             }
@@ -510,26 +545,6 @@ fn the_gap_counts_work_days_or_elapsed_time() {
         gap_allows(&office(), &limits(), None, utc("2026-06-05T10:00:00Z")),
         Ok(())
     );
-}
-
-#[test]
-fn the_pick_does_not_change_when_other_tasks_come_and_go() {
-    let rank = |task: &str| pick_rank("s", "/a", day("2026-06-05"), task);
-    let least = |tasks: &[&'static str]| *tasks.iter().min_by_key(|task| rank(task)).unwrap();
-    let all = ["t1", "t2", "t3", "t4", "t5"];
-    let victim = least(&all);
-    for gone in all.iter().filter(|task| **task != victim) {
-        assert_eq!(
-            least(
-                &all.iter()
-                    .copied()
-                    .filter(|task| task != gone)
-                    .collect::<Vec<_>>()
-            ),
-            victim
-        );
-    }
-    assert_ne!(rank("t1"), pick_rank("s", "/a", day("2026-06-06"), "t1"));
 }
 
 #[test]
@@ -636,4 +651,199 @@ fn dates_are_of_the_zone() {
     let at = utc("2026-06-05T22:30:00Z");
     assert_eq!(date_in(Tz::Europe__Berlin, at), day("2026-06-06"));
     assert_eq!((at.hour(), at.day()), (22, 5));
+}
+
+fn one_app(cadence: Cadence, min_gap: MinGap) -> Policy {
+    let mut policy = policy(cadence);
+    policy.mode = Mode::Enforce;
+    policy.scope.ids = vec![AppPattern("/shop/cart".into())];
+    policy.schedule.min_gap = min_gap;
+    policy
+}
+
+#[test]
+fn a_coin_is_corrected_for_a_gap_only_when_one_app_must_keep_it() {
+    use super::cadence::coin_gap;
+    let mut policy = one_app(Cadence::MeanTimeBetween { workdays: 5 }, MinGap::Workdays(3));
+    assert_eq!(coin_gap(&policy), MinGap::Workdays(3));
+    policy.scope.ids.push(AppPattern("/shop/stock".into()));
+    assert_eq!(coin_gap(&policy), MinGap::None);
+    policy.scope.ids = vec![AppPattern("/shop/*".into())];
+    assert_eq!(coin_gap(&policy), MinGap::None);
+}
+
+#[test]
+fn a_date_of_which_no_list_of_holidays_speaks_has_no_runs() {
+    let covered = Covered {
+        from: Some(day("2026-01-01")),
+        until: Some(day("2026-12-31")),
+    };
+    let ours = Schedule { covered, ..office() };
+    let theirs = Limits { covered, ..limits() };
+    for (schedule, limits, whose) in [
+        (&ours, &limits(), "the policy"),
+        (&office(), &theirs, "the settings"),
+    ] {
+        let open = |date| !open_windows(schedule, limits, day(date)).is_empty();
+        assert!(open("2026-06-01") && open("2026-12-31") && !open("2027-01-04") && !open("2025-12-31"));
+        assert!(!is_work_day(schedule, limits, day("2027-01-04")));
+        let closed = open_until(schedule, limits, utc("2027-01-04T10:00:00Z")).unwrap_err();
+        assert!(
+            closed
+                .why
+                .contains(&format!("the holidays of {whose} end with 2026-12-31")),
+            "{}",
+            closed.why
+        );
+        assert_eq!(closed.next_opening, None);
+    }
+}
+
+#[test]
+fn random_moments_keep_their_distance_and_their_mean() {
+    let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
+    #[track_caller]
+    fn check(mean: Duration, gap: MinGap) -> Vec<DateTime<Utc>> {
+        let schedule = Schedule {
+            cadence: Cadence::Poisson { mean },
+            min_gap: gap,
+            ..office()
+        };
+        let (mut all, mut days) = (vec![], 0_u32);
+        for date in day("2026-01-01").iter_days().take(2_800) {
+            days += u32::from(!open_windows(&schedule, &limits(), date).is_empty());
+            let moments = due_on("s", &schedule, gap, TimeDelta::zero(), "/a", &limits(), date);
+            assert!(moments.is_sorted());
+            all.extend(moments);
+        }
+        // Eight open hours a day. The first of a day waits for no gap, which makes a little more of them.
+        let wanted = f64::from(days) * 8.0 * 3600.0 / mean.as_secs_f64();
+        let more = all.len() as f64 / wanted;
+        assert!((0.97..=1.06).contains(&more), "{mean:?} {gap:?}: {more}");
+        all
+    }
+    check(minutes(120), MinGap::None);
+    check(minutes(30), MinGap::None);
+    for (mean, gap) in [(120, 30), (40, 20)] {
+        let all = check(minutes(mean), MinGap::Elapsed(minutes(gap)));
+        assert!(
+            all.windows(2)
+                .all(|pair| pair[1] - pair[0] >= TimeDelta::minutes(gap as i64))
+        );
+    }
+}
+
+#[test]
+fn the_number_of_random_moments_follows_the_poisson_distribution() {
+    use super::cadence::poisson_number;
+    // P(0) = e⁻², P(≤ 1) = 3e⁻², P(≤ 2) = 5e⁻².
+    for (share, number) in [
+        (0.0, 0),
+        (0.135, 0),
+        (0.136, 1),
+        (0.405, 1),
+        (0.407, 2),
+        (0.676, 2),
+        (0.677, 3),
+    ] {
+        assert_eq!(poisson_number(share, 2.0), number, "{share}");
+    }
+    assert_eq!(poisson_number(1.0 - f64::EPSILON, 1e9), 288);
+}
+
+#[test]
+fn a_forecast_is_what_the_operator_will_act_on() {
+    use super::forecast::forecast;
+    let policy = one_app(Cadence::MeanTimeBetween { workdays: 5 }, MinGap::Workdays(3));
+    let (from, to) = (day("2026-01-01"), day("2026-12-31"));
+    let ahead = forecast(Some("s"), [&policy], &limits(), from, to).unwrap();
+    let acted = due(
+        "s",
+        &policy,
+        policy.name.as_str(),
+        &limits(),
+        utc("2025-12-31T23:00:00Z"),
+        utc("2026-12-31T23:00:00Z"),
+    );
+    assert_eq!(ahead.moments.iter().map(|m| m.at).collect::<Vec<_>>(), acted);
+    // None that begins is sooner than three work days after the one before.
+    let begun: Vec<_> = ahead.moments.iter().filter(|m| m.held_back.is_none()).collect();
+    assert!(
+        begun
+            .windows(2)
+            .all(|pair| pair[1].at - pair[0].at >= TimeDelta::days(2))
+    );
+    assert!(begun.len() < acted.len(), "some have to be held back");
+    // 261 work days of 2026 and a mean of five.
+    let runs: f64 = ahead.months.iter().map(|m| m.runs).sum();
+    let days: u32 = ahead.months.iter().map(|m| m.days).sum();
+    assert!(
+        (ahead.months.len(), days) == (12, 261) && (runs - 52.2).abs() < 1e-9,
+        "{runs} {days}"
+    );
+    assert_eq!(
+        ahead.months.iter().filter_map(|m| m.drawn).sum::<u32>(),
+        begun.len() as u32
+    );
+    assert!(ahead.months.iter().all(|m| m.kills_max == 3 * m.drawn.unwrap()));
+    assert_eq!(ahead.seed_sha256.unwrap().len(), 64);
+}
+
+#[test]
+fn without_a_seed_a_forecast_has_expectations_and_no_moments() {
+    use super::forecast::forecast;
+    let ask = |policy: &Policy, seed| {
+        forecast(seed, [policy], &limits(), day("2026-06-01"), day("2026-06-30")).unwrap()
+    };
+    let coin = one_app(Cadence::MeanTimeBetween { workdays: 5 }, MinGap::Workdays(1));
+    let blind = ask(&coin, None);
+    assert!(blind.moments.is_empty() && blind.seed_sha256.is_none());
+    assert_eq!(blind.months[0].drawn, None);
+    assert_eq!(blind.months[0].runs, ask(&coin, Some("s")).months[0].runs);
+    assert!(
+        blind.remarks[0].contains("The seed is not known here"),
+        "{:?}",
+        blind.remarks
+    );
+    // Once a day at the most, because of the gap of one work day: 22 of them in June 2026.
+    let grid = one_app(Cadence::Every(Duration::from_secs(3600)), MinGap::Workdays(1));
+    assert!((ask(&grid, None).months[0].runs - 22.0).abs() < 1e-9 && ask(&grid, None).moments.is_empty());
+    let mut rehearsed = coin.clone();
+    rehearsed.mode = Mode::Rehearse;
+    assert_eq!(ask(&rehearsed, Some("s")).months[0].kills_max, 0);
+    rehearsed.mode = Mode::Off;
+    assert!(ask(&rehearsed, Some("s")).months.is_empty());
+    assert!(ask(&policy(Cadence::OnDemand), None).remarks[0].contains("only when a person asks"));
+    for (from, to) in [("2026-02-01", "2026-01-01"), ("2026-01-01", "2036-01-01")] {
+        assert!(forecast(None, [], &limits(), day(from), day(to)).is_err());
+    }
+}
+
+#[test]
+fn several_apps_share_the_turns_of_a_policy() {
+    use super::forecast::forecast;
+    let mut policy = one_app(Cadence::MeanTimeBetween { workdays: 2 }, MinGap::Workdays(2));
+    policy.scope.ids.push(AppPattern("/shop/stock".into()));
+    policy.scope.ids.push(AppPattern("/shop/paid".into()));
+    policy.scope.except.push(AppPattern("/shop/p*".into()));
+    let ahead = forecast(
+        Some("s"),
+        [&policy],
+        &limits(),
+        day("2026-06-01"),
+        day("2026-06-30"),
+    )
+    .unwrap();
+    let rows: Vec<_> = ahead
+        .months
+        .iter()
+        .map(|m| (m.app.as_str(), m.runs, m.drawn))
+        .collect();
+    assert_eq!(rows, [("/shop/cart", 5.5, None), ("/shop/stock", 5.5, None)]);
+    assert!(
+        ahead
+            .moments
+            .iter()
+            .all(|m| m.app == "/shop/cart or /shop/stock" && m.held_back.is_none())
+    );
 }

@@ -7,7 +7,7 @@
 //! hours in spring and seven in autumn.
 
 use super::HORIZON_DAYS;
-use crate::model::policy::{Limits, Schedule, Window};
+use crate::model::policy::{Covered, Limits, Schedule, Window};
 use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, TimeDelta, TimeZone, Utc, Weekday};
 use chrono_tz::Tz;
 
@@ -47,7 +47,7 @@ pub fn windows_of(schedule: &Schedule, date: NaiveDate) -> Vec<Span> {
 /// [`windows_of`] without holidays and freezes: the policy's own holidays by the date in its zone, those of
 /// `limits` by the date in theirs.
 pub fn open_windows(schedule: &Schedule, limits: &Limits, date: NaiveDate) -> Vec<Span> {
-    if schedule.holidays.contains(&date) {
+    if schedule.holidays.contains(&date) || !schedule.covered.contains(date) {
         return Vec::new();
     }
     windows_of(schedule, date)
@@ -81,6 +81,8 @@ pub fn open_until(schedule: &Schedule, limits: &Limits, now: DateTime<Utc>) -> R
         "the policy has no windows, so it never runs".to_owned()
     } else if schedule.holidays.contains(&today) {
         format!("{today} is a holiday of the policy")
+    } else if !schedule.covered.contains(today) {
+        uncovered(schedule.covered, today, "the policy")
     } else if let (true, Some(why)) = (in_window, frozen(limits, date_in(limits.timezone, now))) {
         why
     } else if in_window {
@@ -105,7 +107,8 @@ pub fn is_work_day(schedule: &Schedule, limits: &Limits, date: NaiveDate) -> boo
             .windows
             .iter()
             .any(|window| window.days.contains(&weekday));
-    works && !schedule.holidays.contains(&date) && frozen(limits, date).is_none()
+    let free = schedule.holidays.contains(&date) || !schedule.covered.contains(date);
+    works && !free && frozen(limits, date).is_none()
 }
 
 /// `Mon 2026-03-30 09:00 CEST`.
@@ -155,10 +158,25 @@ fn occurrences(zone: Tz, local: NaiveDateTime) -> Option<(DateTime<Utc>, DateTim
     Some((end, end))
 }
 
+/// Why a date of which no list of holidays speaks has no runs.
+fn uncovered(covered: Covered, date: NaiveDate, whose: &str) -> String {
+    let bound = match (covered.from, covered.until) {
+        (Some(from), _) if date < from => format!("begin with {from}"),
+        (_, Some(until)) => format!("end with {until}"),
+        (_, None) => "do not say how far they go".to_owned(),
+    };
+    format!(
+        "the holidays of {whose} {bound}: nobody knows whether {date} is one, so nothing runs until the list is renewed"
+    )
+}
+
 /// Why nothing may happen on this date of the limits' zone.
 fn frozen(limits: &Limits, date: NaiveDate) -> Option<String> {
     if limits.holidays.contains(&date) {
         return Some(format!("{date} is a holiday for every policy"));
+    }
+    if !limits.covered.contains(date) {
+        return Some(uncovered(limits.covered, date, "the settings"));
     }
     let freeze = limits
         .freezes

@@ -1,12 +1,20 @@
 //! `spec.schedule`: windows, zone, holidays and cadence.
 
-use crate::model::policy::{Cadence, Count, FaultSpec, MinGap, Schedule, Window};
+use crate::model::policy::{Cadence, Count, Covered, FaultSpec, MinGap, Schedule, Window};
+use crate::policy::ics;
+use crate::policy::load::bytes_of;
 use crate::policy::problem::{Scribe, Span, nearest};
 use crate::policy::raw;
-use crate::policy::read::{At, Text, brief};
-use chrono::{NaiveDate, Weekday};
+use crate::policy::read::{At, Day, Text, brief};
+use chrono::{Datelike, NaiveDate, Weekday};
 use std::collections::BTreeSet;
+use std::path::{Component, Path};
 use std::time::Duration;
+
+/// Runs closer together than this are a load test.
+const POISSON_MIN: Duration = Duration::from_secs(5 * 60);
+/// Open time: a week of it is a month of office hours.
+const POISSON_MAX: Duration = Duration::from_secs(7 * 86_400);
 
 /// A run that can't end inside any window never starts; better said here than waited for.
 pub(super) fn windows_must_hold_a_run(
@@ -56,9 +64,93 @@ pub(crate) fn zone(text: &At<Text>, scribe: &mut Scribe) -> Option<chrono_tz::Tz
     parsed
 }
 
-/// Dates, each once.
-pub(crate) fn holidays(list: &Option<At<Vec<raw::Holiday>>>) -> BTreeSet<NaiveDate> {
-    list.iter().flat_map(|l| &l.value).map(|h| h.0).collect()
+/// Where a calendar file may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum IcsFrom {
+    /// Beside the file that names it or below: whoever may write policies need not be one who may read all files.
+    Beside,
+    /// Anywhere.
+    Anywhere,
+}
+
+/// Dates, each once, and which dates they speak of.
+///
+/// Calendar files speak of the years of their events, and dates listed beside them only add to those. Dates alone
+/// speak of everything up to the end of their last year. `until` overrides the end of either.
+pub(crate) fn holidays(
+    list: &Option<At<Vec<raw::Holiday>>>,
+    until: &Option<At<Day>>,
+    from: IcsFrom,
+    scribe: &mut Scribe,
+) -> (BTreeSet<NaiveDate>, Covered) {
+    let (mut dates, mut files) = (BTreeSet::new(), vec![]);
+    for holiday in list.iter().flat_map(|l| &l.value) {
+        match holiday {
+            raw::Holiday::Day(date) => _ = dates.insert(*date),
+            raw::Holiday::Ics(name) => files.extend(calendar_of(name, from, scribe)),
+        }
+    }
+    let mut covered = Covered {
+        from: files.iter().map(|file| file.from).max(),
+        until: match files.iter().map(|file| file.until).min() {
+            Some(until) => Some(until),
+            None => dates
+                .last()
+                .and_then(|last| NaiveDate::from_ymd_opt(last.year(), 12, 31)),
+        },
+    };
+    dates.extend(files.into_iter().flat_map(|file| file.dates));
+    if let Some(until) = until {
+        if covered.until.is_none() {
+            scribe.error(
+                until.at,
+                "`holidaysUntil` without `holidays`",
+                "list the holidays, or remove the line: without a list every date may have runs",
+            );
+        }
+        covered.until = Some(until.value.0);
+    }
+    (dates, covered)
+}
+
+/// The holidays of a calendar file that was named.
+fn calendar_of(name: &At<Text>, from: IcsFrom, scribe: &mut Scribe) -> Option<ics::Holidays> {
+    let written = name.value.0.strip_prefix("file:").unwrap_or(&name.value.0);
+    let path = Path::new(written);
+    let beside = path
+        .components()
+        .all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
+    if written.contains("://") || (from == IcsFrom::Beside && !beside) {
+        scribe.error(
+            name.at,
+            format!("`{}` is not a file beside this one", name.value.0),
+            "put the calendar into the policy folder and write its name, such as `{ ics: holidays.ics }`",
+        );
+        return None;
+    }
+    let path = scribe.file().parent().unwrap_or(Path::new("")).join(path);
+    let bytes = match bytes_of(&path) {
+        Ok(bytes) => bytes,
+        Err(problems) => {
+            let why = problems.0.first().map_or_else(String::new, |p| p.what.clone());
+            scribe.error(
+                name.at,
+                format!("{}: {why}", path.display()),
+                "put the calendar there, or list the dates, such as `2026-12-25`",
+            );
+            return None;
+        }
+    };
+    match ics::holidays(&bytes) {
+        Ok(holidays) => Some(holidays),
+        Err(wrong) => {
+            // Ten lines say what kind of file it is; a thousand say no more.
+            for ics::Wrong { line, what, help } in wrong.into_iter().take(10) {
+                scribe.error_elsewhere(&path, line, what, help);
+            }
+            None
+        }
+    }
 }
 
 pub(super) fn schedule_of(raw: &raw::Schedule, scribe: &mut Scribe) -> Option<Schedule> {
@@ -67,6 +159,7 @@ pub(super) fn schedule_of(raw: &raw::Schedule, scribe: &mut Scribe) -> Option<Sc
         windows,
         timezone,
         holidays: dates,
+        holidays_until,
         mean_time_between,
         every,
         on_demand,
@@ -135,9 +228,20 @@ pub(super) fn schedule_of(raw: &raw::Schedule, scribe: &mut Scribe) -> Option<Sc
         );
     }
     let cadence = match (mean_time_between, every) {
-        (Some(mean), _) => Cadence::MeanTimeBetween {
-            workdays: mean.value.0,
-        },
+        (
+            Some(At {
+                value: raw::Mean::Workdays(workdays),
+                ..
+            }),
+            _,
+        ) => Cadence::MeanTimeBetween { workdays: *workdays },
+        (
+            Some(At {
+                value: raw::Mean::Poisson(mean),
+                ..
+            }),
+            _,
+        ) => Cadence::Poisson { mean: *mean },
         (None, Some(every)) => Cadence::Every(every.value.0),
         (None, None) => Cadence::OnDemand,
     };
@@ -147,25 +251,69 @@ pub(super) fn schedule_of(raw: &raw::Schedule, scribe: &mut Scribe) -> Option<Sc
         Some(raw::Between::Workdays(days)) => MinGap::Workdays(days),
         Some(raw::Between::Elapsed(time)) => MinGap::Elapsed(time),
     };
-    if let (Some(mean), MinGap::Workdays(gap)) = (mean_time_between, min_gap)
-        && mean.value.0 < gap
-    {
-        scribe.error(
-            mean.at,
-            format!(
-                "`meanTimeBetween` is {} work days, less than `minTimeBetween` with {gap}",
-                mean.value.0
-            ),
-            "a mean can't be below the minimum: raise the one or lower the other",
-        );
+    match mean_time_between {
+        None => {}
+        Some(At {
+            at,
+            value: raw::Mean::Workdays(mean),
+        }) => {
+            let (gap, words) = match min_gap {
+                MinGap::None => (0, String::new()),
+                MinGap::Workdays(gap) => (u64::from(gap), format!("{gap}")),
+                // A day has one moment at most, so that a gap in hours counts as the days that it reaches into.
+                MinGap::Elapsed(time) => (time.as_secs().div_ceil(86_400), brief(time)),
+            };
+            if u64::from(*mean) < gap {
+                scribe.error(
+                    *at,
+                    format!("`meanTimeBetween` is {mean} work days, less than `minTimeBetween` with {words}"),
+                    "a mean can't be below the minimum: raise the one or lower the other",
+                );
+            }
+        }
+        Some(At {
+            at,
+            value: raw::Mean::Poisson(mean),
+        }) => poisson_must_make_sense(*at, *mean, min_time_between.as_ref(), scribe),
     }
+    let (holidays, covered) = holidays(dates, holidays_until, IcsFrom::Beside, scribe);
     Some(Schedule {
         windows: windows?,
         timezone: timezone?,
-        holidays: holidays(dates),
+        holidays,
+        covered,
         cadence,
         min_gap,
     })
+}
+
+/// Several runs a day are asked for: their distance has to be said, in hours.
+fn poisson_must_make_sense(at: Span, mean: Duration, gap: Option<&At<raw::Between>>, scribe: &mut Scribe) {
+    if !(POISSON_MIN..=POISSON_MAX).contains(&mean) {
+        scribe.error(
+            at,
+            format!("`poisson` is {}; it may be 5m to 7d", brief(mean)),
+            "write for example `{ poisson: 2h }`; for rarer runs write work days",
+        );
+    }
+    match gap.map(|gap| (gap.at, gap.value)) {
+        None => scribe.error(
+            at,
+            "`poisson` without `minTimeBetween`: several runs a day need a least distance that somebody chose",
+            "write `minTimeBetween: 30m`, or `none`",
+        ),
+        Some((at, raw::Between::Workdays(_))) => scribe.error(
+            at,
+            "`minTimeBetween` is in work days, `poisson` is for several runs a day",
+            "write hours or minutes, or `meanTimeBetween: 3 workdays`",
+        ),
+        Some((at, raw::Between::Elapsed(gap))) if gap >= mean => scribe.error(
+            at,
+            format!("`minTimeBetween` is {}, the mean between two runs only {}", brief(gap), brief(mean)),
+            "a mean has to be above the minimum: raise the one or lower the other",
+        ),
+        Some((_, raw::Between::Elapsed(_) | raw::Between::None)) => {}
+    }
 }
 
 fn window_of(raw: &raw::Window, scribe: &mut Scribe) -> Option<Window> {

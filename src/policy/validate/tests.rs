@@ -331,8 +331,25 @@ fn windows_are_whole_and_in_a_known_zone() {
     check("    timezone: Europe/Madrid\n", "", "`timezone` is missing");
     check(
         "2026-12-25",
-        "{ ics: file:holidays.ics }",
-        "calendar files are not read by this version",
+        "{ ics: file:nowhere.ics }",
+        "nowhere.ics: the file can't be read",
+    );
+    for outside in [
+        "/etc/hostname",
+        "../holidays.ics",
+        "https://example.net/holidays.ics",
+    ] {
+        check(
+            "2026-12-25",
+            &format!("{{ ics: \"{outside}\" }}"),
+            "is not a file beside this one",
+        );
+    }
+    check("2026-12-25", "{ }", "`ics` is missing");
+    check(
+        "    holidays: [ 2026-12-25, 2027-01-01 ]",
+        "    holidaysUntil: 2026-12-31",
+        "`holidaysUntil` without `holidays`",
     );
     check("2026-12-25", "2026-13-25", "is not a date");
 }
@@ -361,6 +378,83 @@ fn cadences_exclude_each_other() {
         "onDemand: true",
         "meanTimeBetween: 3 workdays\n    minTimeBetween: 4h",
     );
+}
+
+#[test]
+fn several_runs_a_day_need_a_distance_that_somebody_chose() {
+    let cadence = |mean: &str, gap: &str| format!("meanTimeBetween: {{ poisson: {mean} }}\n    {gap}");
+    fine("onDemand: true", &cadence("2h", "minTimeBetween: 30m"));
+    fine("onDemand: true", &cadence("2h", "minTimeBetween: none"));
+    for (mean, gap, expected) in [
+        ("2h", "", "`poisson` without `minTimeBetween`"),
+        (
+            "2h",
+            "minTimeBetween: 1 workday",
+            "`minTimeBetween` is in work days",
+        ),
+        ("2h", "minTimeBetween: 2h", "a mean has to be above the minimum"),
+        (
+            "1m",
+            "minTimeBetween: none",
+            "`poisson` is 1m; it may be 5m to 7d",
+        ),
+        (
+            "30d",
+            "minTimeBetween: none",
+            "`poisson` is 30d; it may be 5m to 7d",
+        ),
+    ] {
+        check("onDemand: true", &cadence(mean, gap), expected);
+    }
+    check("onDemand: true", "meanTimeBetween: { }", "`poisson` is missing");
+    check(
+        "onDemand: true",
+        "meanTimeBetween: 2 workdays\n    minTimeBetween: 49h",
+        "`meanTimeBetween` is 2 work days, less than `minTimeBetween` with 2d1h",
+    );
+}
+
+/// The good policy with these holidays, in a folder with this calendar.
+fn with_calendar(holidays: &str, calendar: &str) -> Result<Schedule, String> {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("spain.ics"), calendar).unwrap();
+    let text = GOOD.replacen("[ 2026-12-25, 2027-01-01 ]", holidays, 1);
+    assert_ne!(text, GOOD);
+    let file = folder.path().join("cart.yaml");
+    match parse_policy(&file, text.as_bytes()) {
+        Ok(policy) => Ok(policy.schedule),
+        Err((_, problems)) => Err(problems
+            .to_string()
+            .replace(&folder.path().display().to_string(), "")),
+    }
+}
+
+#[test]
+fn holidays_come_from_dates_and_calendar_files_and_say_how_far_they_go() {
+    let day = |text: &str| text.parse::<chrono::NaiveDate>().unwrap();
+    let ics = "BEGIN:VCALENDAR\nBEGIN:VEVENT\nDTSTART;VALUE=DATE:20261208\nEND:VEVENT\nEND:VCALENDAR\n";
+    let both = with_calendar("[ { ics: file:spain.ics }, 2028-05-02 ]", ics).unwrap();
+    assert_eq!(both.holidays, [day("2026-12-08"), day("2028-05-02")].into());
+    // The file says how far holidays are known; a date beside it is one more and says nothing of its year.
+    assert_eq!(
+        (both.covered.from, both.covered.until),
+        (Some(day("2026-01-01")), Some(day("2026-12-31")))
+    );
+    let listed = policy(GOOD).schedule.covered;
+    assert_eq!((listed.from, listed.until), (None, Some(day("2027-12-31"))));
+    assert!(policy(SMALL).schedule.covered.is_everything());
+    let longer = with_calendar("[ { ics: spain.ics } ]\n    holidaysUntil: 2027-06-30", ics).unwrap();
+    assert_eq!(longer.covered.until, Some(day("2027-06-30")));
+}
+
+#[test]
+fn a_calendar_of_garbage_refuses_the_policy_with_its_own_place() {
+    let said = with_calendar("[ { ics: spain.ics } ]", "BEGIN:VCALENDAR\nsecret stuff\n").unwrap_err();
+    assert!(
+        said.contains("--> /spain.ics:2:1") && said.contains("is not `NAME:value`"),
+        "{said}"
+    );
+    assert!(!said.contains("secret"), "{said}");
 }
 
 #[test]
@@ -616,7 +710,7 @@ fn later_parts_of_the_design_are_refused_not_ignored() {
 #[test]
 fn a_policy_can_be_said_in_sentences() {
     insta::assert_snapshot!(allows(&policy(GOOD)), @r"
-    Kills 1 task of /shop/cart on prod, when a person asks, on Mon, Tue, Wed, Thu 09:30 to 15:30 Europe/Madrid time, except on 2 holidays; the next run on the same app at the earliest on the next work day.
+    Kills 1 task of /shop/cart on prod, when a person asks, on Mon, Tue, Wed, Thu 09:30 to 15:30 Europe/Madrid time, except on 2 holidays (known until 2027-12-31; nothing runs after that); the next run on the same app at the earliest on the next work day.
     Never more than 1 task down or 20 % of an app, never fewer than 2 healthy, 1 app at once, at most 4 kills in 1h; 1 person of U012AB3CD, group S0614TZR7 must approve each plan within 30m.
     ");
 }

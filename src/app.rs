@@ -9,11 +9,11 @@ mod state;
 pub use serve::{Running, start};
 
 use crate::cli::trouble::Trouble;
-use crate::cli::works::{Form, RunArgs, Works};
+use crate::cli::works::{RunArgs, Works};
 use crate::clock::RealClock;
 use crate::exit::Exit;
 use crate::policy::Problems;
-use crate::report::{Format, render};
+use crate::report::render;
 use crate::settings::Settings;
 use futures_util::FutureExt;
 use std::sync::Arc;
@@ -29,17 +29,7 @@ pub fn works() -> Works {
         why_snapshot: Box::new(|args| alone::why_snapshot(args).boxed()),
         timeline_journal: Box::new(|args| alone::timeline_journal(args).boxed()),
         forecast: Box::new(|args| ahead::forecast(args).boxed()),
-        render: Arc::new(|report, form| {
-            render(
-                report,
-                match form {
-                    Form::Md => Format::Markdown,
-                    Form::Html => Format::Html,
-                    Form::Svg => Format::Svg,
-                    Form::Json => Format::Json,
-                },
-            )
-        }),
+        render: Arc::new(render),
         audit_verify: Box::new(|args| alone::audit_verify(args).boxed()),
         schema: Box::new(alone::schema),
         demo: Box::new(|args| demo(args).boxed()),

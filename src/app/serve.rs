@@ -17,11 +17,11 @@ use crate::ports::cluster::Cluster;
 use crate::ports::inbox::Inbox;
 use crate::ports::notifier::Notifier;
 use crate::probes::{ProbeOptions, Probes};
-use crate::report::{Files, Format, render};
+use crate::report::{Files, render};
 use crate::settings::{Auth, HostRule, Outage, SecretPlace, Settings};
 use crate::stop_file::FileStop;
 use crate::telemetry;
-use crate::web::{self, Check, Door, Readiness, ReportForm, Token};
+use crate::web::{self, Check, Door, Readiness, Token};
 use chrono::TimeDelta;
 use secrecy::SecretString;
 use std::collections::{BTreeMap, BTreeSet};
@@ -401,17 +401,7 @@ fn routes(
         turned: Arc::new(move || Some(turned.since_last_turn())),
         metrics: telemetry::metrics_handle().map_err(|why| Trouble::new(Exit::Ours, why))?,
         clock: clock.clone(),
-        render: Arc::new(|report, form| {
-            render(
-                report,
-                match form {
-                    ReportForm::Json => Format::Json,
-                    ReportForm::Markdown => Format::Markdown,
-                    ReportForm::Html => Format::Html,
-                    ReportForm::Svg => Format::Svg,
-                },
-            )
-        }),
+        render: Arc::new(render),
     };
     Ok(web::router(door).merge(slack.routes(operator.clone(), clock.clone())))
 }

@@ -99,16 +99,16 @@ impl Client {
         path: &[&str],
         query: &[(&str, &str)],
     ) -> Result<T, Trouble> {
-        let text = self.get_text(path, query).await?;
+        let text = self.get_bytes(path, query).await?;
         self.read(&text)
     }
 
-    /// Asks a question whose answer is not JSON.
+    /// Asks a question whose answer is not JSON, and perhaps not text.
     ///
     /// # Errors
     ///
     /// As [`Client::get`].
-    pub async fn get_text(&self, path: &[&str], query: &[(&str, &str)]) -> Result<String, Trouble> {
+    pub async fn get_bytes(&self, path: &[&str], query: &[(&str, &str)]) -> Result<Vec<u8>, Trouble> {
         self.send(Method::GET, path, query, None).await
     }
 
@@ -122,8 +122,8 @@ impl Client {
         self.read(&text)
     }
 
-    fn read<T: DeserializeOwned>(&self, text: &str) -> Result<T, Trouble> {
-        serde_json::from_str(text).map_err(|error| {
+    fn read<T: DeserializeOwned>(&self, text: &[u8]) -> Result<T, Trouble> {
+        serde_json::from_slice(text).map_err(|error| {
             Trouble::new(
                 Exit::Ours,
                 format!(
@@ -142,7 +142,7 @@ impl Client {
         path: &[&str],
         query: &[(&str, &str)],
         body: Option<&Value>,
-    ) -> Result<String, Trouble> {
+    ) -> Result<Vec<u8>, Trouble> {
         let mut url = self.place.url.clone();
         // Pushed one by one, so that a slash in an argument stays an argument.
         url.path_segments_mut()
@@ -175,11 +175,11 @@ impl Client {
             .map_err(|error| self.unreachable(&error, changes))?;
         let status = response.status().as_u16();
         let text = response
-            .text()
+            .bytes()
             .await
             .map_err(|error| self.unreachable(&error, changes))?;
         if (200..300).contains(&status) {
-            Ok(text)
+            Ok(text.to_vec())
         } else {
             Err(self.refused(status, &text))
         }
@@ -211,8 +211,8 @@ impl Client {
         )
     }
 
-    fn refused(&self, status: u16, text: &str) -> Trouble {
-        let problem = serde_json::from_str::<Problem>(text)
+    fn refused(&self, status: u16, text: &[u8]) -> Trouble {
+        let problem = serde_json::from_slice::<Problem>(text)
             .ok()
             .filter(|p| p.kind.starts_with("urn:heartbreak:"));
         let Some(problem) = problem else {

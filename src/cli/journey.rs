@@ -121,7 +121,7 @@ impl Host {
                 .build_recorder()
                 .handle(),
             clock: Arc::new(Still),
-            render: Arc::new(|report, form| format!("{form:?} of {}", report.run)),
+            render: Arc::new(|report, form| format!("{form:?} of {}", report.run).into_bytes()),
         };
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -249,15 +249,17 @@ async fn a_report_is_written_where_it_was_asked_for_and_read_back() {
     assert_eq!(std::fs::read_to_string(&to).unwrap(), "Html of r-7Q2MK4XN");
     let record = host.file("report.json");
     std::fs::write(&record, serde_json::to_string(&report()).unwrap()).unwrap();
-    let again = host.file("again.json");
+    let again = host.file("again.xml");
     let line = format!(
-        "report --from {} --form json --to {}",
+        "report --from {} --format junit --to {}",
         record.display(),
         again.display()
     );
     assert_eq!(host.says(&line).await, Exit::Done);
-    let read: Report = serde_json::from_str(&std::fs::read_to_string(&again).unwrap()).unwrap();
-    assert_eq!(read, report());
+    assert_eq!(
+        std::fs::read_to_string(&again).unwrap(),
+        format!("Junit of {}", report().run)
+    );
 }
 
 #[tokio::test]

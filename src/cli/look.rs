@@ -2,16 +2,18 @@
 
 use super::client::Client;
 use super::show::{self, Out};
-use super::works::{Form, PlanArgs, TimelineArgs, WhyArgs, Works};
-use super::{Connection, Trouble, print};
+use super::works::{PlanArgs, TimelineArgs, WhyArgs, Works};
+use super::{Connection, Trouble, print, print_bytes};
 use crate::exit::Exit;
 use crate::model::ids::AppId;
-use crate::model::report::Report as RunReport;
+use crate::model::report::{Form, Report as RunReport};
 use crate::model::view::{
     PlanView, PolicyView, RunView, Status, TimelineItem, WasItYou as Was, Why as WhyView,
 };
 use chrono::{DateTime, TimeDelta, Utc};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand, ValueEnum};
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -114,9 +116,15 @@ pub(super) struct Report {
     /// Render this record (a report.json) instead; needs no operator
     #[arg(long, value_name = "FILE")]
     from: Option<PathBuf>,
-    /// In which form
-    #[arg(long, value_enum, default_value = "md")]
-    form: Form,
+    /// In which form; png is the chart as a picture and wants --to
+    #[arg(
+        long,
+        alias = "form",
+        default_value = "md",
+        value_parser = PossibleValuesParser::new(Form::ALL.map(Form::word))
+            .map(|word| Form::of_word(&word).expect("every possible value is a form's word"))
+    )]
+    format: Form,
     /// Write it to this file instead of printing it
     #[arg(long, value_name = "FILE")]
     to: Option<PathBuf>,
@@ -295,24 +303,30 @@ pub(super) async fn report(
     client: impl Fn() -> Result<Client, Trouble>,
     works: &Works,
 ) -> Result<Exit, Trouble> {
-    let Report { run, from, form, to } = args;
-    let text = match (run, from) {
+    let Report {
+        run,
+        from,
+        format: form,
+        to,
+    } = args;
+    if to.is_none() && !form.is_text() && std::io::stdout().is_terminal() {
+        let why = format!(
+            "a {} is not text: say --to FILE, or send it on with a pipe; nothing was written",
+            form.word()
+        );
+        return Err(Trouble::new(Exit::Usage, why));
+    }
+    let bytes = match (run, from) {
         (_, Some(file)) => {
             let report = read_report(&file)?;
-            match form {
-                Form::Json => json(&report)?,
-                Form::Md | Form::Html | Form::Svg => (works.render)(&report, form),
-            }
+            (works.render)(&report, form)
         }
-        (Some(run), None) => {
-            let file = format!("report.{}", form.extension());
-            client()?.get_text(&["runs", &run, &file], &[]).await?
-        }
+        (Some(run), None) => client()?.get_bytes(&["runs", &run, form.route()], &[]).await?,
         (None, None) => return Err(Trouble::new(Exit::Usage, "say which run, or --from FILE")),
     };
     match to {
-        None => print(&text)?,
-        Some(file) => std::fs::write(&file, text)
+        None => print_bytes(&bytes)?,
+        Some(file) => std::fs::write(&file, bytes)
             .map_err(|e| Trouble::new(Exit::State, format!("could not write {}: {e}", file.display())))?,
     }
     Ok(Exit::Done)
@@ -335,11 +349,6 @@ fn read_report(file: &Path) -> Result<RunReport, Trouble> {
         )));
     }
     Ok(report)
-}
-
-fn json(value: &impl serde::Serialize) -> Result<String, Trouble> {
-    serde_json::to_string_pretty(value)
-        .map_err(|e| Trouble::new(Exit::Ours, format!("could not write JSON: {e}")))
 }
 
 #[cfg(test)]

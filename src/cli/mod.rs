@@ -219,13 +219,17 @@ async fn dispatch(cli: Cli, works: &Works, out: &mut Out) -> Result<Exit, Troubl
 
 /// Prints to stdout. A reader that has gone away (`| head`) ends us quietly.
 fn print(text: &str) -> Result<(), Trouble> {
+    if text.ends_with('\n') {
+        print_bytes(text.as_bytes())
+    } else {
+        print_bytes(format!("{text}\n").as_bytes())
+    }
+}
+
+/// Prints to stdout as it is.
+fn print_bytes(bytes: &[u8]) -> Result<(), Trouble> {
     let mut stdout = std::io::stdout().lock();
-    let newline = if text.ends_with('\n') { "" } else { "\n" };
-    match stdout
-        .write_all(text.as_bytes())
-        .and_then(|()| stdout.write_all(newline.as_bytes()))
-        .and_then(|()| stdout.flush())
-    {
+    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
         Ok(()) => Ok(()),
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         Err(error) => Err(Trouble::new(Exit::State, format!("could not print: {error}"))),

@@ -6,7 +6,7 @@
 use super::trouble::Trouble;
 use crate::exit::Exit;
 use crate::model::forecast::Forecast;
-use crate::model::report::Report;
+use crate::model::report::{Form, Report};
 use crate::model::view::{PlanView, TimelineItem, Why};
 use crate::ports::clock::Clock;
 use futures_util::future::BoxFuture;
@@ -17,7 +17,7 @@ use std::sync::Arc;
 pub type Work<A, T> = Box<dyn Fn(A) -> BoxFuture<'static, Result<T, Trouble>> + Send + Sync>;
 
 /// Writes a report in a form.
-pub type Render = Arc<dyn Fn(&Report, Form) -> String + Send + Sync>;
+pub type Render = Arc<dyn Fn(&Report, Form) -> Vec<u8> + Send + Sync>;
 
 /// Everything that works alone.
 pub struct Works {
@@ -37,7 +37,7 @@ pub struct Works {
     pub timeline_journal: Work<TimelineArgs, Vec<TimelineItem>>,
     /// `forecast`: what the schedules hold.
     pub forecast: Work<ForecastArgs, Forecast>,
-    /// Renders a report as `md`, `html` or `svg`.
+    /// `report`: one report in one form.
     pub render: Render,
     /// `audit verify`: in a sentence, what was verified.
     pub audit_verify: Work<AuditArgs, String>,
@@ -47,31 +47,6 @@ pub struct Works {
     pub demo: Work<DemoArgs, Exit>,
     /// `sim`.
     pub sim: Work<SimArgs, Exit>,
-}
-
-/// In which form a report is printed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Form {
-    /// Markdown.
-    Md,
-    /// A page.
-    Html,
-    /// The chart alone.
-    Svg,
-    /// The record itself.
-    Json,
-}
-
-impl Form {
-    /// How its file ends.
-    pub fn extension(self) -> &'static str {
-        match self {
-            Self::Md => "md",
-            Self::Html => "html",
-            Self::Svg => "svg",
-            Self::Json => "json",
-        }
-    }
 }
 
 /// What a schema is of.

@@ -13,6 +13,99 @@ use serde::{Deserialize, Serialize};
 /// Version of the report's form.
 pub const SCHEMA: &str = "heartbreak/report/v1";
 
+/// A form in which a report is written, asked for or printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// The record itself; the other forms are made from it.
+    Json,
+    /// For terminals, pull requests and chat.
+    Markdown,
+    /// One page for browsers and printers, with the chart inside and nothing fetched.
+    Html,
+    /// The chart alone, as lines.
+    Svg,
+    /// The chart alone, as a picture for chat.
+    Png,
+    /// For pipelines: JUnit XML.
+    Junit,
+    /// For the tools around the Chaos Toolkit: a journal in its format.
+    ChaosToolkit,
+}
+
+impl Form {
+    /// Every form, the record first.
+    pub const ALL: [Self; 7] = [
+        Self::Json,
+        Self::Markdown,
+        Self::Html,
+        Self::Svg,
+        Self::Png,
+        Self::Junit,
+        Self::ChaosToolkit,
+    ];
+
+    /// The word by which people ask for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Markdown => "md",
+            Self::Html => "html",
+            Self::Svg => "svg",
+            Self::Png => "png",
+            Self::Junit => "junit",
+            Self::ChaosToolkit => "chaostoolkit",
+        }
+    }
+
+    /// The form with this word.
+    pub fn of_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|form| form.word() == word)
+    }
+
+    /// The name of its file in the run's folder.
+    pub fn file_name(self) -> &'static str {
+        match self {
+            Self::Json => "report.json",
+            Self::Markdown => "report.md",
+            Self::Html => "report.html",
+            Self::Svg => "chart.svg",
+            Self::Png => "chart.png",
+            Self::Junit => "junit.xml",
+            Self::ChaosToolkit => "chaostoolkit.json",
+        }
+    }
+
+    /// The last part of its route in the API.
+    pub fn route(self) -> &'static str {
+        match self {
+            Self::Json => "report.json",
+            Self::Markdown => "report.md",
+            Self::Html => "report.html",
+            Self::Svg => "report.svg",
+            Self::Png => "report.png",
+            Self::Junit => "report.xml",
+            Self::ChaosToolkit => "report.chaostoolkit.json",
+        }
+    }
+
+    /// What to say in `Content-Type`.
+    pub fn media_type(self) -> &'static str {
+        match self {
+            Self::Json | Self::ChaosToolkit => "application/json",
+            Self::Markdown => "text/markdown; charset=utf-8",
+            Self::Html => "text/html; charset=utf-8",
+            Self::Svg => "image/svg+xml",
+            Self::Png => "image/png",
+            Self::Junit => "application/xml",
+        }
+    }
+
+    /// Whether it can be printed to a terminal.
+    pub fn is_text(self) -> bool {
+        self != Self::Png
+    }
+}
+
 /// The whole record of one run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Report {

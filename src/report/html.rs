@@ -122,12 +122,13 @@ fn class(mark: Mark) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use crate::report::{Format, render, sample};
+    use crate::model::report::Form;
+    use crate::report::{sample, text};
 
     #[test]
     fn the_page_fetches_nothing_and_runs_nothing() {
         for report in sample::all() {
-            let html = render(&report, Format::Html);
+            let html = text(&report, Form::Html);
             for forbidden in [
                 "<script", "<link", "<img", "<iframe", "src=", "href=", "@import", "url(http",
             ] {
@@ -139,15 +140,15 @@ mod tests {
     #[test]
     fn a_hostile_name_stays_text_in_page_and_chart() {
         let report = sample::hostile();
-        for format in [Format::Html, Format::Svg] {
-            let text = render(&report, format);
+        for form in [Form::Html, Form::Svg] {
+            let text = text(&report, form);
             assert!(
                 !text.contains("<script>alert") && !text.contains("\u{202e}"),
-                "{format:?}"
+                "{form:?}"
             );
             assert!(
                 text.contains("&lt;script&gt;alert"),
-                "{format:?} shows what was there"
+                "{form:?} shows what was there"
             );
         }
     }
@@ -155,8 +156,8 @@ mod tests {
     #[test]
     fn every_tag_that_opens_closes() {
         for report in sample::all() {
-            for format in [Format::Html, Format::Svg] {
-                balanced(&render(&report, format));
+            for form in [Form::Html, Form::Svg] {
+                balanced(&text(&report, form));
             }
         }
     }

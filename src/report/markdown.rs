@@ -113,7 +113,8 @@ fn line(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::{Format, render, sample};
+    use crate::model::report::Form;
+    use crate::report::{sample, text};
 
     #[test]
     fn text_of_strangers_stays_text() {
@@ -135,7 +136,7 @@ mod tests {
 
     #[test]
     fn a_hostile_name_makes_no_row_and_no_heading() {
-        let text = render(&sample::hostile(), Format::Markdown);
+        let text = text(&sample::hostile(), Form::Markdown);
         assert!(!text.contains("\n# evil") && !text.contains("<script"), "{text}");
         for line in text.lines().filter(|l| l.starts_with("| ")) {
             let bars = line.replace(r"\|", "").matches('|').count();
@@ -145,7 +146,7 @@ mod tests {
 
     #[test]
     fn a_run_that_held_reads_well_from_the_top() {
-        let text = render(&sample::held(), Format::Markdown);
+        let text = text(&sample::held(), Form::Markdown);
         let top: Vec<_> = text.lines().take(9).collect();
         insta::assert_snapshot!(top.join("\n"), @r"
         # r-7Q2MK4XN · /shop/cart
@@ -162,7 +163,7 @@ mod tests {
 
     #[test]
     fn a_run_that_was_stopped_leads_with_its_speed() {
-        let text = render(&sample::disproved(), Format::Markdown);
+        let text = text(&sample::disproved(), Form::Markdown);
         let (_, speed) = text.split_once("## Speed of stopping\n\n").unwrap();
         let (speed, _) = speed.split_once("## ").unwrap();
         insta::assert_snapshot!(speed, @r"

@@ -1,17 +1,21 @@
-//! Adapter: writes a run's record where people find it, as JSON, Markdown, HTML and a chart.
+//! Adapter: writes a run's record where people find it: JSON, Markdown, HTML, the chart as SVG and PNG,
+//! JUnit XML and a Chaos Toolkit journal.
 //!
 //! Everything shown comes from the [`Report`] it was given, hence from `report.json`: whoever has that
-//! file can make the other three again and compare. Nothing is decided here, nothing is counted that
+//! file can make the others again and compare. Nothing is decided here, nothing is counted that
 //! the record does not hold, and no page reaches for the network.
 //!
 //! `page` says what a report contains, once; `markdown` and `html` only say how that looks. `chart`
 //! draws the one picture.
 
+mod chaos_toolkit;
 mod chart;
 mod html;
 mod json;
+mod junit;
 mod markdown;
 mod page;
+mod picture;
 #[cfg(test)]
 pub(crate) mod sample;
 mod words;
@@ -19,7 +23,7 @@ mod words;
 pub use json::read;
 
 use crate::model::ids::RunId;
-use crate::model::report::Report;
+use crate::model::report::{Form, Report};
 use crate::ports::reporter::Reporter;
 use async_trait::async_trait;
 use std::fs::{self, File};
@@ -27,70 +31,20 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// A form that a report is written in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
-    /// The record itself; the other forms are made from it.
-    Json,
-    /// For terminals, pull requests and chat.
-    Markdown,
-    /// One page for browsers and printers, with the chart inside and nothing fetched.
-    Html,
-    /// The chart alone.
-    Svg,
-}
-
-impl Format {
-    /// Every form, the record first.
-    pub const ALL: [Self; 4] = [Self::Json, Self::Markdown, Self::Html, Self::Svg];
-
-    /// The name of its file in the run's folder.
-    pub fn file_name(self) -> &'static str {
-        match self {
-            Self::Json => "report.json",
-            Self::Markdown => "report.md",
-            Self::Html => "report.html",
-            Self::Svg => "chart.svg",
-        }
-    }
-
-    /// The ending by which routes and the command line name it (`/report.md`, `-o md`).
-    pub fn extension(self) -> &'static str {
-        match self {
-            Self::Json => "json",
-            Self::Markdown => "md",
-            Self::Html => "html",
-            Self::Svg => "svg",
-        }
-    }
-
-    /// The form with this ending.
-    pub fn from_extension(extension: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|f| f.extension() == extension)
-    }
-
-    /// What to say in `Content-Type`.
-    pub fn media_type(self) -> &'static str {
-        match self {
-            Self::Json => "application/json",
-            Self::Markdown => "text/markdown; charset=utf-8",
-            Self::Html => "text/html; charset=utf-8",
-            Self::Svg => "image/svg+xml",
-        }
+/// One report in one form. The same report gives the same bytes, always and everywhere.
+pub fn render(report: &Report, form: Form) -> Vec<u8> {
+    match form {
+        Form::Json => json::render(report).into_bytes(),
+        Form::Markdown => markdown::render(&page::of(report)).into_bytes(),
+        Form::Html => html::render(&page::of(report), &chart::svg(report)).into_bytes(),
+        Form::Svg => chart::svg(report).into_bytes(),
+        Form::Png => picture::png(&chart::svg(report)),
+        Form::Junit => junit::render(report).into_bytes(),
+        Form::ChaosToolkit => chaos_toolkit::render(report).into_bytes(),
     }
 }
 
-/// One report in one form. The same report gives the same text, always and everywhere.
-pub fn render(report: &Report, format: Format) -> String {
-    match format {
-        Format::Json => json::render(report),
-        Format::Markdown => markdown::render(&page::of(report)),
-        Format::Html => html::render(&page::of(report), &chart::svg(report)),
-        Format::Svg => chart::svg(report),
-    }
-}
-
-/// Writes reports as files: `dir/RUN/` with one file for each [`Format`].
+/// Writes reports as files: `dir/RUN/` with one file for each [`Form`].
 #[derive(Clone, Debug)]
 pub struct Files {
     dir: PathBuf,
@@ -102,8 +56,8 @@ impl Files {
         Self { dir: dir.into() }
     }
 
-    fn path(&self, run: &RunId, format: Format) -> PathBuf {
-        self.dir.join(run.as_str()).join(format.file_name())
+    fn path(&self, run: &RunId, form: Form) -> PathBuf {
+        self.dir.join(run.as_str()).join(form.file_name())
     }
 
     fn write_all(&self, report: &Report) -> Result<Vec<String>, String> {
@@ -115,9 +69,9 @@ impl Files {
             ));
         }
         let mut places = vec![];
-        for format in Format::ALL {
-            let path = self.path(run, format);
-            replace(&path, render(report, format).as_bytes()).map_err(|error| {
+        for form in Form::ALL {
+            let path = self.path(run, form);
+            replace(&path, &render(report, form)).map_err(|error| {
                 format!(
                     "report {run} was not written: {}: {error}. Nothing is lost: `heartbreak report {run}` \
                      writes it again from the journal",
@@ -143,16 +97,14 @@ impl Reporter for Files {
     }
 
     fn places(&self, run: &RunId) -> Vec<String> {
-        Format::ALL
+        Form::ALL
             .into_iter()
-            .map(|format| self.path(run, format).display().to_string())
+            .map(|form| self.path(run, form).display().to_string())
             .collect()
     }
 
     fn is_written(&self, run: &RunId) -> bool {
-        Format::ALL
-            .into_iter()
-            .all(|format| self.path(run, format).is_file())
+        Form::ALL.into_iter().all(|form| self.path(run, form).is_file())
     }
 }
 
@@ -185,6 +137,12 @@ fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     written
 }
 
+/// One report in a form that is text.
+#[cfg(test)]
+pub(crate) fn text(report: &Report, form: Form) -> String {
+    String::from_utf8(render(report, form)).expect("this form is text")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -207,18 +165,49 @@ mod tests {
         for report in sample::all() {
             let places = files.write(&report).await.unwrap();
             assert_eq!(places, files.places(&report.run));
-            let on_disk = |format| fs::read_to_string(files.path(&report.run, format)).unwrap();
-            let again = read(&on_disk(Format::Json)).unwrap();
+            let on_disk = |form| fs::read(files.path(&report.run, form)).unwrap();
+            let again = read(&String::from_utf8(on_disk(Form::Json)).unwrap()).unwrap();
             assert_eq!(again, report);
-            for format in Format::ALL {
-                assert_eq!(
-                    render(&again, format),
-                    on_disk(format),
-                    "{format:?} of {}",
+            for form in Form::ALL {
+                assert!(
+                    render(&again, form) == on_disk(form),
+                    "{form:?} of {}",
                     report.run
                 );
             }
         }
+    }
+
+    /// The judges are Python packages that `tests/run` installs, for the Python that `JUDGES_PYTHON` names.
+    #[tokio::test]
+    async fn tools_that_nobody_here_wrote_read_every_export() {
+        let Some(python) = std::env::var_os("JUDGES_PYTHON") else {
+            assert!(
+                std::env::var_os("CI").is_none(),
+                "CI lets others judge the exports: JUDGES_PYTHON is not set"
+            );
+            eprintln!("the exports are not judged: `tests/run` does that");
+            return;
+        };
+        let dir = tempfile::tempdir().unwrap();
+        let files = Files::new(dir.path());
+        let mut judge = std::process::Command::new(python);
+        judge.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/judges/reports.py"));
+        for report in sample::all() {
+            files.write(&report).await.unwrap();
+            judge.arg(dir.path().join(report.run.as_str()));
+        }
+        let judged = judge.output().unwrap();
+        let said = String::from_utf8_lossy(&judged.stdout);
+        assert!(
+            judged.status.success(),
+            "{said}{}",
+            String::from_utf8_lossy(&judged.stderr)
+        );
+        assert_eq!(said.lines().count(), sample::all().len(), "{said}");
+        assert!(said.contains(
+            "r-0D15PR0V: 4 tests, 2 failures, 1 errors, 0 skipped; journal aborted, deviated True"
+        ));
     }
 
     #[tokio::test]
@@ -234,13 +223,15 @@ mod tests {
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
             .collect();
         names.sort();
-        assert_eq!(names, ["chart.svg", "report.html", "report.json", "report.md"]);
-        for format in [Format::Json, Format::Markdown, Format::Html] {
+        let mut expected: Vec<_> = Form::ALL.map(Form::file_name).to_vec();
+        expected.sort_unstable();
+        assert_eq!(names, expected);
+        for form in [Form::Json, Form::Markdown, Form::Html] {
             assert!(
-                fs::read_to_string(files.path(&report.run, format))
+                fs::read_to_string(files.path(&report.run, form))
                     .unwrap()
                     .contains("9.9.9"),
-                "{format:?}"
+                "{form:?}"
             );
         }
     }
@@ -252,9 +243,9 @@ mod tests {
         assert!(!files.is_written(&report.run));
         files.write(&report).await.unwrap();
         assert!(files.is_written(&report.run));
-        for format in Format::ALL {
-            fs::remove_file(files.path(&report.run, format)).unwrap();
-            assert!(!files.is_written(&report.run), "{format:?}");
+        for form in Form::ALL {
+            fs::remove_file(files.path(&report.run, form)).unwrap();
+            assert!(!files.is_written(&report.run), "{form:?}");
             files.write(&report).await.unwrap();
         }
     }
@@ -287,10 +278,10 @@ mod tests {
     }
 
     #[test]
-    fn forms_are_found_by_their_ending() {
-        for format in Format::ALL {
-            assert_eq!(Format::from_extension(format.extension()), Some(format));
+    fn forms_are_found_by_their_word() {
+        for form in Form::ALL {
+            assert_eq!(Form::of_word(form.word()), Some(form));
         }
-        assert_eq!(Format::from_extension("docx"), None);
+        assert_eq!(Form::of_word("docx"), None);
     }
 }

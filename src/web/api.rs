@@ -5,9 +5,10 @@
 
 use super::problem::Problem;
 use super::read::{Fields, Given, command, fields, idempotency_key, query};
-use super::{BODY_BYTES_MAX, Door, ReportForm, auth};
+use super::{BODY_BYTES_MAX, Door, auth};
 use crate::model::command::{Asked, Command, Role};
 use crate::model::ids::{PolicyName, RunId};
+use crate::model::report::Form;
 use crate::model::run::Phase;
 use crate::model::view::Reply;
 use axum::body::to_bytes;
@@ -43,7 +44,7 @@ pub(super) enum Ask {
     Approvals,
     Timeline,
     Run,
-    Report(ReportForm),
+    Report(Form),
     Plan,
     Why,
     WasItYou,
@@ -67,6 +68,10 @@ const fn look(path: &'static str, query: &'static [&'static str], ask: Ask) -> R
     }
 }
 
+const fn report(path: &'static str, form: Form) -> Route {
+    look(path, &[], Ask::Report(form))
+}
+
 const fn act(path: &'static str, needs: Role, ask: Ask) -> Route {
     Route {
         post: true,
@@ -87,22 +92,13 @@ pub(super) const ROUTES: &[Route] = &[
     look("/api/v1/audit", &["since", "app"], Ask::Timeline),
     look("/api/v1/timeline", &["since", "app"], Ask::Timeline),
     look("/api/v1/runs/{run}", &[], Ask::Run),
-    look(
-        "/api/v1/runs/{run}/report.json",
-        &[],
-        Ask::Report(ReportForm::Json),
-    ),
-    look(
-        "/api/v1/runs/{run}/report.md",
-        &[],
-        Ask::Report(ReportForm::Markdown),
-    ),
-    look(
-        "/api/v1/runs/{run}/report.html",
-        &[],
-        Ask::Report(ReportForm::Html),
-    ),
-    look("/api/v1/runs/{run}/report.svg", &[], Ask::Report(ReportForm::Svg)),
+    report("/api/v1/runs/{run}/report.json", Form::Json),
+    report("/api/v1/runs/{run}/report.md", Form::Markdown),
+    report("/api/v1/runs/{run}/report.html", Form::Html),
+    report("/api/v1/runs/{run}/report.svg", Form::Svg),
+    report("/api/v1/runs/{run}/report.png", Form::Png),
+    report("/api/v1/runs/{run}/report.xml", Form::Junit),
+    report("/api/v1/runs/{run}/report.chaostoolkit.json", Form::ChaosToolkit),
     look("/api/v1/policies/{policy}/plan", &[], Ask::Plan),
     look("/api/v1/why", &["subject"], Ask::Why),
     look("/api/v1/was-it-you", &["subject"], Ask::WasItYou),

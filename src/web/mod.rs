@@ -15,7 +15,7 @@ pub use auth::Token;
 pub use metrics::{Check, Readiness};
 pub use problem::Problem;
 
-use crate::model::report::Report;
+use crate::model::report::{Form, Report};
 use crate::ports::clock::Clock;
 use crate::ports::inbox::Inbox;
 use axum::Router;
@@ -29,33 +29,8 @@ use std::time::Duration;
 /// Largest body of a request: a reason and a digest fit a hundred times over.
 const BODY_BYTES_MAX: usize = 64 * 1024;
 
-/// In which form a report is asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ReportForm {
-    /// The record itself.
-    Json,
-    /// For reading.
-    Markdown,
-    /// For a browser.
-    Html,
-    /// The chart alone.
-    Svg,
-}
-
-impl ReportForm {
-    /// Its media type.
-    fn media_type(self) -> &'static str {
-        match self {
-            Self::Json => "application/json",
-            Self::Markdown => "text/markdown; charset=utf-8",
-            Self::Html => "text/html; charset=utf-8",
-            Self::Svg => "image/svg+xml",
-        }
-    }
-}
-
 /// Writes a report in one form.
-pub type Render = Arc<dyn Fn(&Report, ReportForm) -> String + Send + Sync>;
+pub type Render = Arc<dyn Fn(&Report, Form) -> Vec<u8> + Send + Sync>;
 
 /// What the web door needs.
 #[derive(Clone)]

@@ -83,7 +83,7 @@ fn door(inbox: Arc<Remembering>) -> Door {
             .build_recorder()
             .handle(),
         clock: Arc::new(Noon),
-        render: Arc::new(|_, _| String::new()),
+        render: Arc::new(|_, _| vec![]),
     }
 }
 

@@ -618,16 +618,16 @@ fn slack_would_take_every_message_whatever_people_and_marathon_wrote() {
     }
 }
 
-/// The judge is slack_sdk in Python, which `tests/run` installs and names in `SLACK_SDK_PYTHON`.
+/// The judge is slack_sdk in Python, which `tests/run` installs and names in `JUDGES_PYTHON`.
 #[test]
 fn slacks_own_library_takes_every_message_and_signs_as_we_do() {
     use secrecy::SecretString;
     use std::io::Write;
     use std::process::{Command, Stdio};
-    let Some(python) = std::env::var_os("SLACK_SDK_PYTHON") else {
+    let Some(python) = std::env::var_os("JUDGES_PYTHON") else {
         assert!(
             std::env::var_os("CI").is_none(),
-            "CI judges with slack_sdk: SLACK_SDK_PYTHON is not set"
+            "CI judges with slack_sdk: JUDGES_PYTHON is not set"
         );
         eprintln!("not judged with slack_sdk: `tests/run` does that");
         return;

@@ -258,7 +258,7 @@ async fn a_report_is_written_where_it_was_asked_for_and_read_back() {
     assert_eq!(host.says(&line).await, Exit::Done);
     assert_eq!(
         std::fs::read_to_string(&again).unwrap(),
-        format!("Junit of {}", report().run)
+        format!("Junit of {}, alone", report().run)
     );
 }
 

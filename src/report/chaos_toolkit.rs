@@ -42,11 +42,11 @@ fn journal(report: &Report) -> Value {
             "title": clean(plan.policy.as_str()),
             "description": clean(&format!(
                 "Heartbreak run {}: {} of {} tasks of {}, in {} steps",
-                report.run, plan.kills(), plan.instances, plan.app, plan.steps.len()
+                report.run, plan.kills(), plan.apps.instances(), plan.apps, plan.steps.len()
             )),
-            "tags": [clean("heartbreak"), clean(&plan.team), clean(plan.app.as_str())],
+            "tags": [clean("heartbreak"), clean(&plan.team), clean(&plan.apps.to_string())],
             "steady-state-hypothesis": {
-                "title": clean(&format!("{} stays within its limits", plan.app)),
+                "title": clean(&format!("{} stays within its limits", plan.apps)),
                 "probes": probes,
             },
             "method": method,
@@ -111,7 +111,7 @@ fn action(report: &Report, step: u32) -> Value {
     let tasks: Vec<_> = targets.iter().map(|t| clean(t.task.as_str())).collect();
     json!({
         "type": "action",
-        "name": clean(&format!("step {step}: kill {} of {}", tasks.len(), report.plan.app)),
+        "name": clean(&format!("step {step}: kill {} of {}", tasks.len(), report.plan.apps)),
         "provider": {
             "type": "http",
             "url": format!("urn:heartbreak:{}:step:{step}", report.run),
@@ -123,9 +123,14 @@ fn action(report: &Report, step: u32) -> Value {
 
 /// A step that was taken, or rehearsed.
 fn taken(report: &Report, intent: &Intent) -> Value {
-    let recovery = report.recoveries.iter().find(|r| r.step == intent.step);
-    let end = recovery
-        .and_then(|r| r.capacity)
+    let recoveries: Vec<_> = report
+        .recoveries
+        .iter()
+        .filter(|r| r.step == intent.step)
+        .collect();
+    let whole: Option<Vec<_>> = recoveries.iter().map(|r| r.capacity).collect();
+    let end = whole
+        .and_then(|all| all.into_iter().max())
         .or(report.ended)
         .unwrap_or(intent.at);
     json!({
@@ -133,9 +138,9 @@ fn taken(report: &Report, intent: &Intent) -> Value {
         "output": {
             "sham": intent.sham,
             "state": intent.state.word(),
-            "recovery": recovery,
+            "recovery": recoveries,
         },
-        "status": if intent.sham || recovery.is_some() { "succeeded" } else { "failed" },
+        "status": if intent.sham || !recoveries.is_empty() { "succeeded" } else { "failed" },
         "start": moment(intent.at),
         "end": moment(end),
         "duration": (end - intent.at).num_milliseconds() as f64 / 1000.0,

@@ -18,7 +18,7 @@ pub(super) fn render(report: &Report) -> String {
     suite.set_timestamp(report.began.fixed_offset()).set_time(length);
     let facts = [
         ("run", report.run.to_string()),
-        ("app", plan.app.to_string()),
+        ("app", plan.apps.to_string()),
         ("cluster", plan.cluster.to_string()),
         ("plan digest", report.digest.to_string()),
     ];
@@ -29,7 +29,7 @@ pub(super) fn render(report: &Report) -> String {
         case.set_classname(clean(&class)).set_time(time);
         suite.add_test_case(case);
     };
-    case(format!("{} survives", plan.app), length, hypothesis(report));
+    case(format!("{} survives", plan.apps), length, hypothesis(report));
     for difference in report.verdict.iter().flat_map(|v| &v.differences) {
         let words = format!(
             "{} of {} bad after a kill, {} of {} otherwise; tolerated difference {} points",
@@ -46,7 +46,11 @@ pub(super) fn render(report: &Report) -> String {
         );
     }
     for recovery in &report.recoveries {
-        let name = format!("{} is whole again after kill {}", plan.app, recovery.step);
+        let app = recovery
+            .app
+            .as_ref()
+            .map_or_else(|| plan.apps.to_string(), ToString::to_string);
+        let name = format!("{app} is whole again after kill {}", recovery.step);
         match recovery.capacity {
             Some(at) => case(name, span(at - recovery.killed), TestCaseStatus::success()),
             None => case(

@@ -168,7 +168,7 @@ pub(in crate::cli) fn works() -> Works {
         why_snapshot: none(),
         timeline_journal: none(),
         forecast: none(),
-        render: Arc::new(|_, _| vec![]),
+        render: Arc::new(|report, form| format!("{form:?} of {}, alone", report.run).into_bytes()),
         audit_verify: none(),
         schema: Box::new(|_| Ok(String::new())),
         demo: none(),

@@ -263,7 +263,7 @@ impl Cluster for Still {
 
 #[async_trait]
 impl Prober for Still {
-    async fn take(&self, _: &ProbeSpec, _: Duration) -> Reading {
+    async fn take(&self, _: &RunId, _: &ProbeSpec, _: Duration) -> Reading {
         Reading::Blind {
             why: "this is a snapshot".into(),
         }

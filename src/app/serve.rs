@@ -146,6 +146,7 @@ pub async fn start(settings: Settings) -> Result<Running, Trouble> {
     let clients = clusters(&settings, &clock)?;
     let prober = Probes::new(&ProbeOptions {
         allow_hosts: settings.allow_hosts.iter().map(host_rule).collect(),
+        allow_commands: vec![],
         denied: denied(&settings, address),
     })
     .map_err(|problems| {

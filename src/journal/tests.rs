@@ -466,11 +466,7 @@ async fn do_it(journal: &dyn Journal, deed: &Deed, head: &mut u64) -> String {
                 Measured::Sample(Sample {
                     at: at(n.into()),
                     probe: "p".into(),
-                    reading: Reading::Seen {
-                        observed: n,
-                        bad: 0,
-                        slowest_ms: None,
-                    },
+                    reading: Reading::seen(n, 0),
                 })
             };
             format!(

@@ -1,7 +1,14 @@
 //! A hypothesis and how it is watched: probes, tolerances, limits, and what a probe has seen.
 
+mod reading;
+mod source;
+
+pub use reading::{Detail, Masked, Phases, Reading, Sample};
+pub use source::{
+    AnyOf, Decimal, Graphite, Haproxy, Http, Influxdb, JsonRule, JsonWant, Prometheus, Source, StatusRange,
+};
+
 use super::ids::ProbeName;
-use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::time::Duration;
@@ -101,6 +108,86 @@ pub struct ProbeSpec {
     pub hard: Share,
     /// Lifts both lines for a while after a kill.
     pub dip: Option<Dip>,
+    /// What a measured number has to be; then each sample is one observation, good or bad.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<ValueRule>,
+    /// Distance of its samples, a multiple of the hypothesis' interval; that interval when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub every: Option<Duration>,
+    /// Loosens the limit line by what a control sees at the same time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub relative: Option<Relative>,
+    /// Missed samples in a row that abort, where not as the hypothesis has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub abort_after: Option<u32>,
+}
+
+impl ProbeSpec {
+    /// A probe with the limits of a policy that says nothing of them: 1 % and 50 %.
+    pub fn new(name: impl Into<ProbeName>, role: Role, source: Source) -> Self {
+        Self {
+            name: name.into(),
+            role,
+            source,
+            max: Share::percent(1),
+            hard: Share::percent(50),
+            dip: None,
+            value: None,
+            every: None,
+            relative: None,
+            abort_after: None,
+        }
+    }
+}
+
+/// What a measured number has to be.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum ValueRule {
+    /// Between two ends, both included; at least one is there.
+    Range {
+        /// At least.
+        min: Option<Decimal>,
+        /// At most.
+        max: Option<Decimal>,
+    },
+    /// Exactly this.
+    Equals(Decimal),
+    /// At most this much above the mean of the baseline (a negative number: below it), in per cent.
+    BaselinePercent(i32),
+}
+
+impl fmt::Display for ValueRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Range {
+                min: Some(min),
+                max: Some(max),
+            } => write!(f, "from {min} to {max}"),
+            Self::Range { min: Some(min), .. } => write!(f, "at least {min}"),
+            Self::Range { max: Some(max), .. } => write!(f, "at most {max}"),
+            Self::Range { .. } => f.write_str("anything"),
+            Self::Equals(wanted) => write!(f, "exactly {wanted}"),
+            Self::BaselinePercent(percent) if *percent < 0 => {
+                write!(
+                    f,
+                    "at most {} % below the baseline's mean",
+                    percent.unsigned_abs()
+                )
+            }
+            Self::BaselinePercent(percent) => write!(f, "at most {percent} % above the baseline's mean"),
+        }
+    }
+}
+
+/// A limit line that follows a control: `max(limit, ratio × upper 95 % bound of the control's last
+/// window)`. It loosens the limit line, never the hard line and never the budget.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Relative {
+    /// How many times the control's bad share is tolerated, in per cent: 200 is twice.
+    pub ratio_percent: u32,
+    /// How far back the control is looked at.
+    pub window: Duration,
 }
 
 /// What a probe's samples decide.
@@ -115,52 +202,6 @@ pub enum Role {
     Observe,
 }
 
-/// Where samples come from. One file in `probes` for each.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Source {
-    /// Requests on a fixed grid.
-    Http {
-        /// `http` or `https`.
-        url: String,
-        /// Requests in one sample, 1 to 50.
-        requests: u32,
-        /// What answers are good.
-        status: Vec<StatusRange>,
-        /// The body has to match.
-        body_matches: Option<String>,
-        /// Slower answers are bad.
-        slower_than: Option<Duration>,
-    },
-    /// A connection that opens.
-    Tcp {
-        /// `host:port`.
-        address: String,
-    },
-    /// `1 − healthy ÷ expected` of the target app, counted by us from task rows.
-    Marathon,
-}
-
-impl Source {
-    /// The word for it in policies, logs and reports.
-    pub fn kind(&self) -> &'static str {
-        match self {
-            Self::Http { .. } => "http",
-            Self::Tcp { .. } => "tcp",
-            Self::Marathon => "marathon",
-        }
-    }
-}
-
-/// A span of HTTP status codes, both ends included.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StatusRange {
-    /// First.
-    pub from: u16,
-    /// Last.
-    pub to: u16,
-}
-
 /// A declared, bounded lift of the limit after a kill.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Dip {
@@ -168,47 +209,6 @@ pub struct Dip {
     pub max: Share,
     /// For this long after a kill.
     pub lasts: Duration,
-}
-
-/// What one tick of one probe has shown.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Sample {
-    /// When the tick was due (the grid, not the answer).
-    pub at: DateTime<Utc>,
-    /// Whose.
-    pub probe: ProbeName,
-    /// What.
-    pub reading: Reading,
-}
-
-/// What was seen once.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Reading {
-    /// Observations were made.
-    Seen {
-        /// How many.
-        observed: u32,
-        /// How many of them were bad.
-        bad: u32,
-        /// The slowest of them in milliseconds, where time was taken.
-        slowest_ms: Option<u32>,
-    },
-    /// Nothing could be measured: neither good nor bad.
-    Blind {
-        /// Why not.
-        why: String,
-    },
-}
-
-impl Reading {
-    /// The bad share; `None` when blind or when nothing was observed.
-    pub fn bad_share(&self) -> Option<f64> {
-        match self {
-            Self::Seen { observed, bad, .. } if *observed > 0 => Some(f64::from(*bad) / f64::from(*observed)),
-            _ => None,
-        }
-    }
 }
 
 /// Why a run was, or has to be, aborted.

@@ -197,11 +197,10 @@ impl Operator {
                 .filter(|p| p.source == Source::Marathon)
                 .map(|p| {
                     let reading = match &apps {
-                        Ok(apps) => Reading::Seen {
-                            observed: apps.iter().map(|app| app.instances).sum(),
-                            bad: apps.iter().map(App::missing).sum(),
-                            slowest_ms: None,
-                        },
+                        Ok(apps) => Reading::seen(
+                            apps.iter().map(|app| app.instances).sum(),
+                            apps.iter().map(App::missing).sum(),
+                        ),
                         Err(why) => Reading::Blind { why: why.clone() },
                     };
                     Sample {
@@ -250,7 +249,7 @@ impl Operator {
             .iter()
             .filter(|p| p.source != Source::Marathon);
         join_all(probes.map(|probe| async move {
-            let asked = self.ports.prober.take(probe, timeout);
+            let asked = self.ports.prober.take(&plan.run, probe, timeout);
             // The prober keeps its own time; this bound only covers a prober that breaks its promise.
             let reading = tokio::select! {
                 biased;

@@ -302,6 +302,23 @@ fn split_address(text: &str) -> Option<(String, u16)> {
     Some((plain(&host.to_string()), port))
 }
 
+/// Why there is no address to connect to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum NoAddress {
+    /// The name could not be resolved.
+    Unresolved(String),
+    /// It may not be reached, or it makes no sense.
+    Refused(String),
+}
+
+impl fmt::Display for NoAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unresolved(why) | Self::Refused(why) => f.write_str(why),
+        }
+    }
+}
+
 /// Checks where probes go.
 pub(super) struct Door {
     pub allow: AllowList,
@@ -316,15 +333,16 @@ impl Door {
     ///
     /// A sentence: what is wrong with the URL, or which address may not be reached. One bad address
     /// among several refuses all of them: which of them is used would be up to chance.
-    pub async fn url(&self, url: &Url) -> Result<Vec<SocketAddr>, String> {
+    pub async fn url(&self, url: &Url) -> Result<Vec<SocketAddr>, NoAddress> {
+        let refused = |why: &str| Err(NoAddress::Refused(why.to_owned()));
         if !matches!(url.scheme(), "http" | "https") {
-            return Err(format!("probes speak http and https, not {}", url.scheme()));
+            return refused(&format!("probes speak http and https, not {}", url.scheme()));
         }
         if !url.username().is_empty() || url.password().is_some() {
-            return Err("the URL carries a user name or a password; take it out".into());
+            return refused("the URL carries a user name or a password; take it out");
         }
         let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else {
-            return Err("the URL names no host".into());
+            return refused("the URL names no host");
         };
         self.host(&plain(host), port).await
     }
@@ -334,22 +352,24 @@ impl Door {
     /// # Errors
     ///
     /// As for [`url`](Self::url).
-    pub async fn address(&self, text: &str) -> Result<Vec<SocketAddr>, String> {
-        let (host, port) = split_address(text).ok_or_else(|| format!("`{text}` is not host:port"))?;
+    pub async fn address(&self, text: &str) -> Result<Vec<SocketAddr>, NoAddress> {
+        let (host, port) =
+            split_address(text).ok_or_else(|| NoAddress::Refused(format!("`{text}` is not host:port")))?;
         self.host(&host, port).await
     }
 
-    async fn host(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
-        let found = self.resolve(host, port).await?;
+    async fn host(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, NoAddress> {
+        let found = self.resolve(host, port).await.map_err(NoAddress::Unresolved)?;
         for address in &found {
-            self.allow.judge(host, address.ip())?;
+            self.allow.judge(host, address.ip()).map_err(NoAddress::Refused)?;
         }
         for denied in self.denied.iter().filter(|denied| denied.port == port) {
-            let same = denied.host == host || self.is_denied(denied, &found).await?;
+            let same =
+                denied.host == host || self.is_denied(denied, &found).await.map_err(NoAddress::Refused)?;
             if same {
-                return Err(format!(
+                return Err(NoAddress::Refused(format!(
                     "{host}:{port} is the operator's own or Marathon's, which probes never reach"
-                ));
+                )));
             }
         }
         Ok(found)

@@ -4,125 +4,105 @@
 //! answered. Waiting for answers would ask a struggling service less often exactly when it matters.
 //! Each request has its own connection, as a new user has; none is retried, none follows a redirect.
 
-use super::addresses::Door;
-use crate::model::experiment::{Reading, StatusRange};
+use super::addresses::{Door, NoAddress};
+use super::json::Rule;
+use super::wire::{MOST_BODY, Target, Why, millis};
+use crate::model::experiment::{Detail, Http, Phases, Reading};
 use futures_util::future::join_all;
 use regex::Regex;
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use reqwest::redirect::Policy;
-use reqwest::{Client, Response};
-use std::error::Error;
-use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep_until};
 use url::Url;
-
-/// How much of a body is read and compared.
-const MOST_BODY: usize = 64 * 1024;
 
 /// More requests than this in one sample are not sent.
 const MOST_REQUESTS: u32 = 50;
-
-/// One probe, as its policy has it.
-pub(super) struct Question<'a> {
-    pub url: &'a str,
-    pub requests: u32,
-    pub status: &'a [StatusRange],
-    pub body_matches: Option<&'a str>,
-    pub slower_than: Option<Duration>,
-}
 
 /// Takes one sample: `requests` requests, spread over the first part of `timeout`, all of them over
 /// at its end.
 pub(super) async fn take(
     door: &Door,
-    tls: &rustls::ClientConfig,
-    question: &Question<'_>,
+    tls: &Arc<rustls::ClientConfig>,
+    http: &Http,
     timeout: Duration,
 ) -> Reading {
     let began = Instant::now();
-    match prepare(door, tls, question, began + timeout).await {
-        Ok(asker) => {
-            asker
-                .ask_all(question.requests.clamp(1, MOST_REQUESTS), began + timeout)
-                .await
-        }
-        Err(why) => Reading::Blind { why },
+    let requests = http.requests.clamp(1, MOST_REQUESTS);
+    match prepare(door, tls, http, began + timeout).await {
+        Ok(asker) => asker.ask_all(requests, began.elapsed(), began + timeout).await,
+        Err(NoAddress::Unresolved(_)) if http.dns_failure_is_bad => sum_up(
+            (0..requests).map(|_| Answer::silent(Phases::default())),
+            began.elapsed(),
+        ),
+        Err(why) => Reading::blind(why.to_string()),
     }
 }
 
 /// Everything that can go wrong before a request leaves: blind, because nothing was learnt.
-async fn prepare(
+async fn prepare<'a>(
     door: &Door,
-    tls: &rustls::ClientConfig,
-    question: &Question<'_>,
+    tls: &Arc<rustls::ClientConfig>,
+    http: &'a Http,
     deadline: Instant,
-) -> Result<Asker, String> {
-    let url = Url::parse(question.url).map_err(|error| format!("the URL can't be read: {error}"))?;
-    let body = question.body_matches.map(Regex::new).transpose();
-    let body = body.map_err(|error| format!("bodyMatches is no regular expression: {error}"))?;
-    let addresses = timeout_at(deadline, door.url(&url)).await;
-    let addresses = addresses.map_err(|_| "the host could not be resolved in time".to_owned())??;
-    let client = Client::builder()
-        .tls_backend_preconfigured(tls.clone())
-        .dns_resolver(Pinned(addresses))
-        .no_proxy()
-        .redirect(Policy::none())
-        .retry(reqwest::retry::never())
-        .referer(false)
-        .pool_max_idle_per_host(0)
-        .gzip(false)
-        .user_agent(concat!("heartbreak-probe/", env!("CARGO_PKG_VERSION")))
-        .build()
-        .map_err(|error| format!("the HTTP client could not be made: {error}"))?;
-    let (status, slower_than) = (question.status.to_vec(), question.slower_than);
+) -> Result<Asker<'a>, NoAddress> {
+    let refused = NoAddress::Refused;
+    let url = Url::parse(&http.url).map_err(|error| refused(format!("the URL can't be read: {error}")))?;
+    let body = http.body_matches.as_deref().map(Regex::new).transpose();
+    let body = body.map_err(|error| refused(format!("bodyMatches is no regular expression: {error}")))?;
+    let json = http.json.as_ref().map(Rule::new).transpose().map_err(refused)?;
+    let target = Target::find(door, tls, url, deadline).await?;
     Ok(Asker {
-        client,
-        url,
-        status,
+        target,
+        http,
         body,
-        slower_than,
+        json,
     })
 }
 
-/// Answers every name with the addresses that were checked.
-struct Pinned(Vec<SocketAddr>);
-
-impl Resolve for Pinned {
-    fn resolve(&self, _name: Name) -> Resolving {
-        let addresses: Addrs = Box::new(self.0.clone().into_iter());
-        Box::pin(std::future::ready(Ok(addresses)))
-    }
-}
-
-struct Asker {
-    client: Client,
-    url: Url,
-    status: Vec<StatusRange>,
+struct Asker<'a> {
+    target: Target,
+    http: &'a Http,
     body: Option<Regex>,
-    slower_than: Option<Duration>,
+    json: Option<Rule>,
 }
 
 /// What one request has shown.
-enum Answer {
-    Good(Duration),
-    Bad(Duration),
-    /// It never left, for a reason of our own.
-    NotAsked(String),
+struct Answer {
+    shown: Shown,
+    took: Duration,
+    phases: Phases,
+    /// Whether its time is wanted, to be judged by the baseline.
+    timed: bool,
 }
 
-impl Asker {
-    async fn ask_all(&self, requests: u32, deadline: Instant) -> Reading {
+enum Shown {
+    Good,
+    Bad,
+    /// Bad, because nobody answered.
+    Silent,
+    /// It never left, for a reason of our own, or its answer can't be judged.
+    Unknown(String),
+}
+
+impl Answer {
+    fn silent(phases: Phases) -> Self {
+        Self {
+            shown: Shown::Silent,
+            took: Duration::ZERO,
+            phases,
+            timed: false,
+        }
+    }
+}
+
+impl Asker<'_> {
+    async fn ask_all(&self, requests: u32, resolving: Duration, deadline: Instant) -> Reading {
         let began = Instant::now();
         let spread = self.spread(deadline.saturating_duration_since(began));
         // The same patience for each of them, however late it leaves.
         let patience = deadline.saturating_duration_since(began).saturating_sub(spread);
         if patience.is_zero() {
-            return Reading::Blind {
-                why: "resolving the host took all of the time".into(),
-            };
+            return Reading::blind("resolving the host took all of the time");
         }
         let answers = join_all((0..requests).map(|number| {
             let departure = began + spread * number / requests;
@@ -131,13 +111,13 @@ impl Asker {
                 self.ask(patience).await
             }
         }));
-        sum_up(answers.await)
+        sum_up(answers.await, resolving)
     }
 
     /// Over how long the departures are spread: a quarter of the time, or with a latency line what
     /// is left of it beside that line, up to half; so that slow answers can still be told from none.
     fn spread(&self, left: Duration) -> Duration {
-        match self.slower_than {
+        match self.http.slower_than {
             Some(line) => left.saturating_sub(line).min(left / 2),
             None => left / 4,
         }
@@ -146,102 +126,92 @@ impl Asker {
     /// One request, from departure to the end of its body.
     async fn ask(&self, patience: Duration) -> Answer {
         let departure = Instant::now();
-        let outcome = timeout_at(departure + patience, self.fetch()).await;
+        let outcome = self.target.get(departure + patience, MOST_BODY).await;
         let took = departure.elapsed();
-        match outcome {
-            Ok(Ok(true)) if self.slower_than.is_none_or(|line| took <= line) => Answer::Good(took),
-            Ok(Ok(_)) | Err(_) => Answer::Bad(took),
-            Ok(Err(error)) => match own_trouble(&error) {
-                Some(why) => Answer::NotAsked(why),
-                None => Answer::Bad(took),
-            },
-        }
-    }
-
-    /// Whether status and body are as they should be.
-    async fn fetch(&self) -> Result<bool, reqwest::Error> {
-        let response = self.client.get(self.url.clone()).send().await?;
-        let code = response.status().as_u16();
-        let status = self
-            .status
-            .iter()
-            .any(|range| (range.from..=range.to).contains(&code));
-        let body = read(response).await?;
-        let text = String::from_utf8_lossy(&body);
-        Ok(status && self.body.as_ref().is_none_or(|wanted| wanted.is_match(&text)))
-    }
-}
-
-/// The beginning of a body. A body that breaks off is an error even where nobody looks at it: its
-/// user did not get it either.
-async fn read(mut response: Response) -> Result<Vec<u8>, reqwest::Error> {
-    let mut body = vec![];
-    while let Some(piece) = response.chunk().await? {
-        let room = MOST_BODY - body.len();
-        body.extend_from_slice(&piece[..piece.len().min(room)]);
-        if body.len() == MOST_BODY {
-            break;
-        }
-    }
-    Ok(body)
-}
-
-fn sum_up(answers: Vec<Answer>) -> Reading {
-    let (mut observed, mut bad, mut slowest, mut own) = (0, 0, Duration::ZERO, None);
-    for answer in answers {
-        match answer {
-            Answer::Good(took) | Answer::Bad(took) => {
-                observed += 1;
-                bad += u32::from(matches!(answer, Answer::Bad(_)));
-                slowest = slowest.max(took);
+        let (shown, phases) = match outcome {
+            Ok(answer) => {
+                let slow = self.http.slower_than.is_some_and(|line| took > line);
+                let shown = match self.judge(answer.status, &answer.body, answer.whole) {
+                    Ok(true) if !slow => Shown::Good,
+                    Ok(_) => Shown::Bad,
+                    Err(why) => Shown::Unknown(why),
+                };
+                (shown, answer.phases)
             }
-            Answer::NotAsked(why) => own = Some(why),
+            Err(failure) => {
+                let shown = match failure.why {
+                    Why::Ours(why) => Shown::Unknown(why),
+                    Why::Silence(_) => Shown::Silent,
+                    Why::Broken(_) => Shown::Bad,
+                };
+                (shown, failure.phases)
+            }
+        };
+        let timed = self.http.slower_than_baseline_percent.is_some();
+        Answer {
+            shown,
+            took,
+            phases,
+            timed,
         }
     }
-    match own {
-        Some(why) if observed == 0 => Reading::Blind { why },
-        _ => Reading::Seen {
-            observed,
-            bad,
-            slowest_ms: Some(u32::try_from(slowest.as_millis()).unwrap_or(u32::MAX)),
-        },
-    }
-}
 
-/// Why a request could not even be tried, when the reason is this machine's and not the service's.
-fn own_trouble(error: &reqwest::Error) -> Option<String> {
-    let mut next: Option<&(dyn Error + 'static)> = error.source();
-    while let Some(cause) = next {
-        if let Some(found) = cause.downcast_ref::<io::Error>().and_then(ours) {
-            return Some(found);
+    /// Whether status and body are as they should be. A wrong status is bad whatever the body says.
+    fn judge(&self, status: u16, body: &[u8], whole: bool) -> Result<bool, String> {
+        let fits = |range: &crate::model::experiment::StatusRange| (range.from..=range.to).contains(&status);
+        if !self.http.status.iter().any(fits) {
+            return Ok(false);
         }
-        next = cause.source();
+        let text = String::from_utf8_lossy(body);
+        let matches = self.body.as_ref().is_none_or(|wanted| wanted.is_match(&text));
+        match &self.json {
+            Some(rule) if matches => {
+                let read = if whole {
+                    rule.fits(&text)
+                } else {
+                    Err("the body is longer than 64 KiB".to_owned())
+                };
+                read.map_err(|why| format!("the answer can't be judged: {why}"))
+            }
+            _ => Ok(matches),
+        }
     }
-    None
 }
 
-/// Whether an I/O error speaks of this machine: no file descriptors, ports, memory or network.
-pub(super) fn ours(error: &io::Error) -> Option<String> {
-    use io::ErrorKind::{AddrNotAvailable, NetworkDown, NetworkUnreachable, OutOfMemory};
-    // EMFILE and ENFILE have no kind of their own.
-    let scarce = matches!(error.raw_os_error(), Some(23 | 24));
-    let ours = scarce
-        || matches!(
-            error.kind(),
-            AddrNotAvailable | NetworkDown | NetworkUnreachable | OutOfMemory
-        );
-    ours.then(|| format!("this machine could not connect: {error}"))
-}
-
-/// TLS for probes: the machine's roots, no client certificate, never the operator's credentials.
-pub(super) fn tls() -> Result<rustls::ClientConfig, String> {
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| format!("TLS could not be set up: {error}"))?;
-    Ok(config.with_root_certificates(roots).with_no_client_auth())
+/// The answers as one reading. One that can't be judged makes all of it blind: leaving it out would
+/// make the others look like everything.
+fn sum_up(answers: impl IntoIterator<Item = Answer>, resolving: Duration) -> Reading {
+    let (mut observed, mut bad) = (0, 0);
+    let (mut slowest, mut detail) = (Duration::ZERO, Detail::default());
+    for answer in answers {
+        observed += 1;
+        match answer.shown {
+            Shown::Unknown(why) => return Reading::blind(why),
+            Shown::Good if answer.timed => {
+                let us = u32::try_from(answer.took.as_micros()).unwrap_or(u32::MAX);
+                detail.times_us.push(us);
+            }
+            Shown::Good => {}
+            Shown::Bad => bad += 1,
+            Shown::Silent => {
+                bad += 1;
+                detail.unanswered += 1;
+            }
+        }
+        if answer.took >= slowest {
+            slowest = answer.took;
+            detail.slowest = Some(Phases {
+                dns_ms: Some(millis(resolving)),
+                ..answer.phases
+            });
+        }
+    }
+    Reading::Seen {
+        observed,
+        bad,
+        slowest_ms: Some(millis(slowest)),
+        detail: Some(Box::new(detail)),
+    }
 }
 
 #[cfg(test)]

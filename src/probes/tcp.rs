@@ -1,10 +1,9 @@
 //! A connection that opens.
 
 use super::addresses::Door;
-use super::http::ours;
-use crate::model::experiment::Reading;
+use super::wire::{Why, connect, millis};
+use crate::model::experiment::{Detail, Phases, Reading};
 use std::time::Duration;
-use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
 /// Takes one sample: one connection to the first address that lets it in, and nothing sent over it.
@@ -13,45 +12,34 @@ use tokio::time::{Instant, timeout_at};
 /// reached and trouble of our own are blind.
 pub(super) async fn take(door: &Door, address: &str, timeout: Duration) -> Reading {
     let began = Instant::now();
-    let addresses = match timeout_at(began + timeout, door.address(address)).await {
+    let deadline = began + timeout;
+    let addresses = match timeout_at(deadline, door.address(address)).await {
         Ok(Ok(addresses)) => addresses,
-        Ok(Err(why)) => return Reading::Blind { why },
-        Err(_) => {
-            return Reading::Blind {
-                why: "the host could not be resolved in time".into(),
-            };
-        }
+        Ok(Err(why)) => return Reading::blind(why.to_string()),
+        Err(_) => return Reading::blind("the host could not be resolved in time"),
     };
-    let left = (began + timeout).saturating_duration_since(Instant::now());
-    if left.is_zero() {
-        return Reading::Blind {
-            why: "resolving the host took all of the time".into(),
-        };
-    }
-    // Each address gets its share of the time, so that a dead first one does not hide the others.
-    let each = left / u32::try_from(addresses.len()).unwrap_or(u32::MAX);
     let connecting = Instant::now();
-    let seen = |bad| {
-        let slowest_ms = u32::try_from(connecting.elapsed().as_millis()).ok();
-        Reading::Seen {
-            observed: 1,
-            bad,
-            slowest_ms,
-        }
-    };
-    let (mut tried, mut own) = (false, None);
-    for address in addresses {
-        match timeout_at(Instant::now() + each, TcpStream::connect(address)).await {
-            Ok(Ok(_)) => return seen(0),
-            Ok(Err(error)) => match ours(&error) {
-                Some(why) => own = Some(why),
-                None => tried = true,
-            },
-            Err(_) => tried = true,
-        }
+    if connecting >= deadline {
+        return Reading::blind("resolving the host took all of the time");
     }
-    match own {
-        Some(why) if !tried => Reading::Blind { why },
-        _ => seen(1),
+    let bad = match connect(&addresses, address, deadline).await {
+        Ok(_) => 0,
+        Err(Why::Ours(why)) => return Reading::blind(why),
+        Err(Why::Silence(_) | Why::Broken(_)) => 1,
+    };
+    let took = millis(connecting.elapsed());
+    Reading::Seen {
+        observed: 1,
+        bad,
+        slowest_ms: Some(took),
+        detail: Some(Box::new(Detail {
+            unanswered: bad,
+            slowest: Some(Phases {
+                dns_ms: Some(millis(connecting - began)),
+                connect_ms: Some(took),
+                ..Phases::default()
+            }),
+            ..Detail::default()
+        })),
     }
 }

@@ -1,22 +1,19 @@
 use super::*;
-use crate::model::experiment::{Role, Share, StatusRange};
+use crate::model::experiment::{Http, Role, StatusRange};
 use std::sync::Mutex;
 
 fn spec(source: Source) -> ProbeSpec {
-    ProbeSpec {
-        name: "edge".into(),
-        role: Role::Abort,
-        source,
-        max: Share::percent(1),
-        hard: Share::percent(50),
-        dip: None,
-    }
+    ProbeSpec::new("edge", Role::Abort, source)
+}
+
+fn run() -> RunId {
+    "r-1".into()
 }
 
 fn local() -> Probes {
     let options = ProbeOptions {
         allow_hosts: vec!["127.0.0.0/8".into()],
-        denied: vec![],
+        ..ProbeOptions::default()
     };
     Probes::new(&options).unwrap()
 }
@@ -36,7 +33,7 @@ async fn a_connection_that_opens_is_good_and_a_refused_one_is_bad() {
     let probe = spec(Source::Tcp { address });
     let second = Duration::from_secs(5);
     assert!(matches!(
-        local().take(&probe, second).await,
+        local().take(&run(), &probe, second).await,
         Reading::Seen {
             observed: 1,
             bad: 0,
@@ -45,7 +42,7 @@ async fn a_connection_that_opens_is_good_and_a_refused_one_is_bad() {
     ));
     drop(listener);
     assert!(matches!(
-        local().take(&probe, second).await,
+        local().take(&run(), &probe, second).await,
         Reading::Seen {
             observed: 1,
             bad: 1,
@@ -55,13 +52,14 @@ async fn a_connection_that_opens_is_good_and_a_refused_one_is_bad() {
     check_blind(
         Probes::new(&ProbeOptions::default())
             .unwrap()
-            .take(&probe, second)
+            .take(&run(), &probe, second)
             .await,
         "loopback",
     );
     check_blind(
         local()
             .take(
+                &run(),
                 &spec(Source::Tcp {
                     address: "nonsense".into(),
                 }),
@@ -76,7 +74,7 @@ async fn a_connection_that_opens_is_good_and_a_refused_one_is_bad() {
 async fn task_rows_are_not_read_over_the_network() {
     check_blind(
         local()
-            .take(&spec(Source::Marathon), Duration::from_secs(1))
+            .take(&run(), &spec(Source::Marathon), Duration::from_secs(1))
             .await,
         "task rows",
     );
@@ -87,6 +85,7 @@ fn every_bad_option_is_named() {
     let options = ProbeOptions {
         allow_hosts: vec!["*".into()],
         denied: vec!["x".into(), "y".into()],
+        ..ProbeOptions::default()
     };
     assert_eq!(
         Probes::new(&options).err().map(|problems| problems.len()),
@@ -113,17 +112,17 @@ async fn a_rebinding_name_reaches_only_the_checked_address() {
     let evil = "169.254.169.254:80".parse().unwrap();
     let options = ProbeOptions {
         allow_hosts: vec!["127.0.0.0/8".into()],
-        denied: vec![],
+        ..ProbeOptions::default()
     };
     let probes = Probes::with_resolver(&options, Box::new(Rebinding(Mutex::new(vec![evil, good])))).unwrap();
-    let probe = spec(Source::Http {
+    let probe = spec(Source::Http(Http {
         url: format!("http://rebinding.example:{}/", good.port()),
         requests: 3,
         status: vec![StatusRange { from: 200, to: 299 }],
         body_matches: Some("^fine$".into()),
-        slower_than: None,
-    });
-    let first = probes.take(&probe, Duration::from_secs(5)).await;
+        ..Http::default()
+    }));
+    let first = probes.take(&run(), &probe, Duration::from_secs(5)).await;
     assert!(
         matches!(
             first,
@@ -135,6 +134,12 @@ async fn a_rebinding_name_reaches_only_the_checked_address() {
         ),
         "{first:?}"
     );
-    check_blind(probes.take(&probe, Duration::from_secs(5)).await, "metadata");
-    check_blind(probes.take(&probe, Duration::from_secs(5)).await, "no address");
+    check_blind(
+        probes.take(&run(), &probe, Duration::from_secs(5)).await,
+        "metadata",
+    );
+    check_blind(
+        probes.take(&run(), &probe, Duration::from_secs(5)).await,
+        "no address",
+    );
 }

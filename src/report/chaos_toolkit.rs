@@ -90,7 +90,7 @@ fn status(report: &Report) -> &'static str {
 /// What a probe tolerates, as a range of its bad share.
 fn probe(probe: &ProbeSpec) -> Value {
     let url = match &probe.source {
-        Source::Http { url, .. } => clean(url),
+        Source::Http(http) => clean(&http.url),
         _ => format!("urn:heartbreak:probe:{}", probe.name),
     };
     json!({

@@ -667,11 +667,7 @@ mod tests {
         report.samples = (0..40_000)
             .map(|n| Sample {
                 at: template.at + TimeDelta::milliseconds(n * 250),
-                reading: Reading::Seen {
-                    observed: 20,
-                    bad: if n == worst as i64 { 20 } else { 0 },
-                    slowest_ms: None,
-                },
+                reading: Reading::seen(20, if n == worst as i64 { 20 } else { 0 }),
                 ..template.clone()
             })
             .collect();

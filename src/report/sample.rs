@@ -4,8 +4,8 @@
 use crate::model::approval::Approval;
 use crate::model::command::{Person, Role as Right, Via};
 use crate::model::experiment::{
-    AbortCause, Baseline, Blindness, Dip, Hypothesis, ProbeSpec, Reading, Recovery, Role, Sample, Share,
-    Source, StatusRange,
+    AbortCause, Baseline, Blindness, Dip, Http, Hypothesis, ProbeSpec, Reading, Recovery, Role, Sample,
+    Share, Source, StatusRange,
 };
 use crate::model::gate::{Answer, GateAnswer, GateName, Judgement};
 use crate::model::ids::{IntentId, ProbeName};
@@ -119,29 +119,26 @@ fn hypothesis() -> Hypothesis {
         budget: Some(500),
         probes: vec![
             ProbeSpec {
-                name: "cart-edge".into(),
-                role: Role::Abort,
-                source: Source::Http {
-                    url: "http://cart.example.net/cart/demo".into(),
-                    requests: 20,
-                    status: vec![StatusRange { from: 200, to: 299 }],
-                    body_matches: None,
-                    slower_than: Some(Duration::from_millis(300)),
-                },
-                max: Share::percent(1),
-                hard: Share::percent(50),
                 dip: Some(Dip {
                     max: Share::percent(25),
                     lasts: Duration::from_secs(5),
                 }),
+                ..ProbeSpec::new(
+                    "cart-edge",
+                    Role::Abort,
+                    Source::Http(Http {
+                        url: "http://cart.example.net/cart/demo".into(),
+                        requests: 20,
+                        status: vec![StatusRange { from: 200, to: 299 }],
+                        slower_than: Some(Duration::from_millis(300)),
+                        ..Http::default()
+                    }),
+                )
             },
             ProbeSpec {
-                name: "cart-tasks".into(),
-                role: Role::Observe,
-                source: Source::Marathon,
                 max: Share::percent(20),
                 hard: Share::percent(60),
-                dip: None,
+                ..ProbeSpec::new("cart-tasks", Role::Observe, Source::Marathon)
             },
         ],
     }
@@ -250,6 +247,7 @@ fn watch(report: &mut Report, length: u32, kills: &[f64], bad: impl Fn(f64) -> f
                 observed: 20,
                 bad: wrong,
                 slowest_ms: Some(40 + second % 17),
+                detail: None,
             }
         };
         report.samples.push(Sample {
@@ -276,11 +274,7 @@ fn watch(report: &mut Report, length: u32, kills: &[f64], bad: impl Fn(f64) -> f
         report.samples.push(Sample {
             at: at(t),
             probe: "cart-tasks".into(),
-            reading: Reading::Seen {
-                observed: 12,
-                bad: 12 - healthy,
-                slowest_ms: None,
-            },
+            reading: Reading::seen(12, 12 - healthy),
         });
         report.health.push(HealthPoint {
             at: at(t),
@@ -435,11 +429,7 @@ pub(crate) fn disproved() -> Report {
         .iter_mut()
         .filter(|s| s.at > at(121.4) && s.probe.as_str() == "cart-tasks")
     {
-        sample.reading = Reading::Seen {
-            observed: 12,
-            bad: 1,
-            slowest_ms: None,
-        };
+        sample.reading = Reading::seen(12, 1);
     }
     report.intents.push(intent(1, 63.0, resolved(1, 84.0)));
     report.intents.push(intent(

@@ -102,15 +102,18 @@ pub(super) fn micros(us: u64) -> String {
 
 /// What a probe looks at, in one line.
 pub(super) fn source(probe: &ProbeSpec) -> String {
-    match &probe.source {
-        Source::Http {
-            url,
-            requests,
-            status,
-            body_matches,
-            slower_than,
-        } => {
-            let codes: Vec<_> = status
+    one(probe, &probe.source)
+}
+
+fn one(probe: &ProbeSpec, source: &Source) -> String {
+    let what = match &probe.value {
+        Some(rule) => format!("a number, {rule},"),
+        None => "bad share".to_owned(),
+    };
+    match source {
+        Source::Http(http) => {
+            let codes: Vec<_> = http
+                .status
                 .iter()
                 .map(|r| {
                     if r.from == r.to {
@@ -121,20 +124,51 @@ pub(super) fn source(probe: &ProbeSpec) -> String {
                 })
                 .collect();
             let mut text = format!(
-                "GET {url}, {} a sample; good is status {}",
-                some(u64::from(*requests), "request", "requests"),
+                "GET {}, {} a sample; good is status {}",
+                http.url,
+                some(u64::from(http.requests), "request", "requests"),
                 codes.join(", ")
             );
-            if let Some(pattern) = body_matches {
+            if let Some(pattern) = &http.body_matches {
                 text.push_str(&format!(" and a body that matches {pattern}"));
             }
-            if let Some(limit) = slower_than {
-                text.push_str(&format!(" within {}", span(*limit)));
+            if let Some(rule) = &http.json {
+                text.push_str(&format!(" and a body with {rule}"));
+            }
+            if let Some(limit) = http.slower_than {
+                text.push_str(&format!(" within {}", span(limit)));
+            }
+            if let Some(percent) = http.slower_than_baseline_percent {
+                let times = trimmed(f64::from(percent) / 100.0, 2);
+                text.push_str(&format!(" within {times} times the baseline's 99th percentile"));
             }
             text
         }
         Source::Tcp { address } => format!("a TCP connection to {address} opens"),
         Source::Marathon => "share of the app's instances that serve, counted from task rows".into(),
+        Source::Prometheus(p) => format!("{what} by Prometheus at {}: {}", p.url, p.query),
+        Source::Haproxy(h) => format!(
+            "failed requests of backend {} by the counters of HAProxy at {}",
+            h.backend,
+            h.lbs.join(", ")
+        ),
+        Source::Graphite(g) => format!("{what} by Graphite at {}: {}", g.url, g.target),
+        Source::Influxdb(i) => format!("{what} by InfluxDB at {}, database {}: {}", i.url, i.db, i.query),
+        Source::Command { argv } => {
+            let number = probe
+                .value
+                .as_ref()
+                .map(|rule| format!(" and prints a number, {rule}"));
+            format!("{} ends with 0{}", argv.join(" "), number.unwrap_or_default())
+        }
+        Source::AnyOf(group) => {
+            let parts: Vec<_> = group.sources.iter().map(|part| one(probe, part)).collect();
+            let quorum = match group.quorum {
+                Some(quorum) => quorum.to_string(),
+                None => "most".to_owned(),
+            };
+            format!("bad when {quorum} of those that see say so: {}", parts.join("; "))
+        }
     }
 }
 

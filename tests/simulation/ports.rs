@@ -366,7 +366,7 @@ impl IntoId for String {
 
 #[async_trait]
 impl Prober for Process {
-    async fn take(&self, _probe: &ProbeSpec, timeout: Duration) -> Reading {
+    async fn take(&self, _run: &RunId, _probe: &ProbeSpec, timeout: Duration) -> Reading {
         self.boundary().await;
         self.slow(1, 300).await;
         let world = &self.world;
@@ -374,11 +374,7 @@ impl Prober for Process {
         if world.trouble(world.setup.blind) {
             if world.setup.sabotage == Sabotage::BlindIsGood {
                 world.happened(Event::Probed { good: false, at });
-                return Reading::Seen {
-                    observed: 50,
-                    bad: 0,
-                    slowest_ms: None,
-                };
+                return Reading::seen(50, 0);
             }
             // It counts from when the operator can know it.
             tokio::time::sleep(timeout).await;
@@ -396,11 +392,7 @@ impl Prober for Process {
             }
         };
         world.happened(Event::Probed { good: bad < 25, at });
-        Reading::Seen {
-            observed: 50,
-            bad,
-            slowest_ms: None,
-        }
+        Reading::seen(50, bad)
     }
 }
 

@@ -3,7 +3,7 @@
 use chrono::{DateTime, NaiveTime, TimeDelta, Utc, Weekday};
 use heartbreak::model::entry::{Body, Entry};
 use heartbreak::model::experiment::{
-    Baseline, Blindness, Hypothesis, ProbeSpec, Recovery, Role, Share, Source, StatusRange,
+    Baseline, Blindness, Http, Hypothesis, ProbeSpec, Recovery, Role, Share, Source, StatusRange,
 };
 use heartbreak::model::ids::{AppId, PersonId};
 use heartbreak::model::policy::{
@@ -177,18 +177,17 @@ impl Setup {
                 },
                 budget: None,
                 probes: vec![ProbeSpec {
-                    name: "edge".into(),
-                    role: Role::Abort,
-                    source: Source::Http {
-                        url: "http://cart.example/".into(),
-                        requests: 50,
-                        status: vec![StatusRange { from: 200, to: 299 }],
-                        body_matches: None,
-                        slower_than: None,
-                    },
                     max: Share::percent(5),
-                    hard: Share::percent(50),
-                    dip: None,
+                    ..ProbeSpec::new(
+                        "edge",
+                        Role::Abort,
+                        Source::Http(Http {
+                            url: "http://cart.example/".into(),
+                            requests: 50,
+                            status: vec![StatusRange { from: 200, to: 299 }],
+                            ..Http::default()
+                        }),
+                    )
                 }],
             },
             approval: ApprovalRule {

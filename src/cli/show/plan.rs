@@ -1,7 +1,7 @@
 //! A plan: what would die, in which order, under which limits, and what the gates say.
 
 use super::{Out, Tone, clean, facts, many, span};
-use crate::model::experiment::{ProbeSpec, Role, Source};
+use crate::model::experiment::{ProbeSpec, Role};
 use crate::model::plan::Plan;
 use crate::model::policy::{ApprovalMode, ApprovalRule, Mode};
 use crate::model::view::PlanView;
@@ -122,16 +122,12 @@ fn probe(spec: &ProbeSpec) -> String {
         Role::Verdict => "for the verdict only",
         Role::Observe => "only drawn",
     };
-    let source = match &spec.source {
-        Source::Http { url, .. } => url.clone(),
-        Source::Tcp { address } => address.clone(),
-        Source::Marathon => "healthy tasks, as counted from Marathon's rows".to_owned(),
-    };
     format!(
-        "{}: at most {} bad, {role} ({} {source})",
+        "{}: at most {} bad, {role} ({} {})",
         spec.name,
         spec.max,
-        spec.source.kind()
+        spec.source.kind(),
+        spec.source
     )
 }
 

@@ -94,16 +94,13 @@ pub(in crate::cli) fn plan() -> Plan {
                 abort_after: 5,
             },
             budget: None,
-            probes: vec![ProbeSpec {
-                name: "checkout".into(),
-                role: Role::Abort,
-                source: Source::Tcp {
+            probes: vec![ProbeSpec::new(
+                "checkout",
+                Role::Abort,
+                Source::Tcp {
                     address: "cart:80".into(),
                 },
-                max: Share::percent(1),
-                hard: Share::percent(50),
-                dip: None,
-            }],
+            )],
         },
         approval: ApprovalRule {
             mode: ApprovalMode::Required,

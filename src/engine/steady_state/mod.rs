@@ -158,20 +158,16 @@ pub(crate) mod testing {
 
     /// A probe over HTTP: 1 % limit, 50 % hard line.
     pub fn probe(name: &str, role: Role) -> ProbeSpec {
-        ProbeSpec {
-            name: name.into(),
+        ProbeSpec::new(
+            name,
             role,
-            source: Source::Http {
+            Source::Http(Http {
                 url: "http://cart.example/".into(),
                 requests: 100,
                 status: vec![StatusRange { from: 200, to: 299 }],
-                body_matches: None,
-                slower_than: None,
-            },
-            max: Share::percent(1),
-            hard: Share::percent(50),
-            dip: None,
-        }
+                ..Http::default()
+            }),
+        )
     }
 
     /// The defaults of a policy, with one abort probe, `edge`.
@@ -202,11 +198,7 @@ pub(crate) mod testing {
         Sample {
             at: at(seconds),
             probe: probe.into(),
-            reading: Reading::Seen {
-                observed,
-                bad,
-                slowest_ms: None,
-            },
+            reading: Reading::seen(observed, bad),
         }
     }
 

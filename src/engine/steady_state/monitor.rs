@@ -503,10 +503,17 @@ impl ProbeSpec {
     /// Whether its bad observations are failed requests, which the budget counts; a task that does
     /// not serve is none.
     pub(crate) fn counts_requests(&self) -> bool {
-        match self.source {
-            Source::Http { .. } | Source::Tcp { .. } => true,
-            Source::Marathon => false,
-        }
+        self.value.is_none()
+            && self.source.parts().iter().all(|source| match source {
+                Source::Http(_) | Source::Tcp { .. } | Source::Haproxy(_) => true,
+                // Only where it says how many requests its share is made of.
+                Source::Prometheus(prometheus) => prometheus.requests.is_some(),
+                Source::Marathon
+                | Source::Graphite(_)
+                | Source::Influxdb(_)
+                | Source::Command { .. }
+                | Source::AnyOf(_) => false,
+            })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{is_dns_label, number};
 use crate::model::experiment::{
-    Baseline, Blindness, Dip, Hypothesis, ProbeSpec, Recovery, Role, Share, Source, StatusRange,
+    Baseline, Blindness, Dip, Http, Hypothesis, ProbeSpec, Recovery, Role, Share, Source, StatusRange,
 };
 use crate::model::ids::ProbeName;
 use crate::policy::problem::{Scribe, Span};
@@ -237,12 +237,12 @@ fn probe(raw: &raw::Probe, timing: Timing, scribe: &mut Scribe) -> Option<ProbeS
         body.as_ref().map(|f| ("body", f.at)),
         slower_than.as_ref().map(|f| ("slowerThan", f.at)),
     ];
-    if let Some(Source::Http {
+    if let Some(Source::Http(Http {
         status: good,
         body_matches,
         slower_than: slow,
         ..
-    }) = &mut source
+    })) = &mut source
     {
         if let Some(list) = status {
             if list.value.is_empty() {
@@ -338,6 +338,7 @@ fn probe(raw: &raw::Probe, timing: Timing, scribe: &mut Scribe) -> Option<ProbeS
         max: max_share,
         hard: hard_share,
         dip,
+        ..ProbeSpec::new("", role, Source::Marathon)
     })
 }
 
@@ -367,10 +368,10 @@ pub fn clean_requests(limit: Share) -> u64 {
 /// The baseline must be able to show that the limit holds, or every run would be skipped.
 fn enough_requests(source: Option<&Source>, at: Span, limit: Share, timing: Timing, scribe: &mut Scribe) {
     let per_sample = match source {
-        Some(Source::Http { requests, .. }) => u64::from(*requests),
+        Some(Source::Http(http)) => u64::from(http.requests),
         Some(Source::Tcp { .. }) => 1,
         // Tasks are counted, not asked; how many there are is the cluster's to say.
-        Some(Source::Marathon) | None => return,
+        Some(_) | None => return,
     };
     if per_sample == 0 || timing.every.is_zero() {
         return;
@@ -431,13 +432,12 @@ fn source_of(raw: &raw::Source, at: Span, scribe: &mut Scribe) -> Option<Source>
         if let Err((what, help)) = web_address(&url.value.0).and_then(|u| probe_host(&u, &url.value.0)) {
             scribe.error(url.at, what, help);
         }
-        return Some(Source::Http {
+        return Some(Source::Http(Http {
             url: url.value.0.clone(),
             requests,
             status: vec![StatusRange { from: 200, to: 399 }],
-            body_matches: None,
-            slower_than: None,
-        });
+            ..Http::default()
+        }));
     }
     if let Some(tcp) = tcp {
         let raw::Tcp { place, address } = &tcp.value;

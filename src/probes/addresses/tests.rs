@@ -41,7 +41,7 @@ fn door(allow: &[&str]) -> Door {
 
 async fn judge(door: &Door, url: &str) -> Result<Vec<SocketAddr>, String> {
     let url = Url::parse(url).map_err(|error| error.to_string())?;
-    door.url(&url).await
+    door.url(&url).await.map_err(|why| why.to_string())
 }
 
 #[tokio::test]

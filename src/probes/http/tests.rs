@@ -1,11 +1,15 @@
 use super::*;
+use crate::model::experiment::StatusRange;
 use crate::probes::addresses::{AllowList, SystemResolver};
+use crate::probes::wire::{ours, tls};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use axum::routing::get;
+use std::io;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
@@ -77,18 +81,17 @@ async fn service() -> (String, Hits) {
 
 const GOOD: &[StatusRange] = &[StatusRange { from: 200, to: 299 }];
 
-fn question(url: &str, requests: u32) -> Question<'_> {
-    Question {
-        url,
+fn question(url: &str, requests: u32) -> Http {
+    Http {
+        url: url.into(),
         requests,
-        status: GOOD,
-        body_matches: None,
-        slower_than: None,
+        status: GOOD.to_vec(),
+        ..Http::default()
     }
 }
 
 /// Observed and bad.
-async fn counts(question: &Question<'_>, timeout: Duration) -> (u32, u32) {
+async fn counts(question: &Http, timeout: Duration) -> (u32, u32) {
     match take(&door(), &tls().unwrap(), question, timeout).await {
         Reading::Seen { observed, bad, .. } => (observed, bad),
         Reading::Blind { why } => panic!("blind: {why}"),
@@ -108,8 +111,8 @@ async fn status_decides_and_redirects_are_not_followed() {
         assert_eq!(hits.load(Ordering::SeqCst) - before, 2, "{path} was asked again");
     }
     let url = format!("{base}/moved");
-    let moved = Question {
-        status: &[StatusRange { from: 302, to: 302 }],
+    let moved = Http {
+        status: vec![StatusRange { from: 302, to: 302 }],
         ..question(&url, 1)
     };
     assert_eq!(counts(&moved, LONG / 20).await, (1, 0));
@@ -133,8 +136,8 @@ async fn every_request_is_counted_and_none_is_repeated() {
 async fn a_body_has_to_match_within_its_first_64_kib() {
     let (base, _) = service().await;
     let url = format!("{base}/ok");
-    let with = |wanted| Question {
-        body_matches: Some(wanted),
+    let with = |wanted: &str| Http {
+        body_matches: Some(wanted.into()),
         ..question(&url, 1)
     };
     assert_eq!(counts(&with("is w.ll$"), LONG).await, (1, 0));
@@ -142,8 +145,8 @@ async fn a_body_has_to_match_within_its_first_64_kib() {
     let endless = format!("{base}/endless");
     assert_eq!(
         counts(
-            &Question {
-                body_matches: Some("^x{9}"),
+            &Http {
+                body_matches: Some("^x{9}".into()),
                 ..question(&endless, 1)
             },
             LONG
@@ -168,12 +171,12 @@ async fn slow_hanging_and_half_answers_are_bad_and_end_in_time() {
         );
     }
     let url = format!("{base}/ok");
-    let impatient = Question {
+    let impatient = Http {
         slower_than: Some(Duration::ZERO),
         ..question(&url, 2)
     };
     assert_eq!(counts(&impatient, SHORT).await, (2, 2));
-    let patient = Question {
+    let patient = Http {
         slower_than: Some(LONG / 2),
         ..question(&url, 2)
     };
@@ -200,8 +203,7 @@ async fn refused_and_reset_connections_are_bad() {
 #[tokio::test]
 async fn what_cannot_be_asked_is_blind() {
     let tls = tls().unwrap();
-    let check = async |question: Question<'_>, words: &str| match take(&door(), &tls, &question, SHORT).await
-    {
+    let check = async |question: Http, words: &str| match take(&door(), &tls, &question, SHORT).await {
         Reading::Blind { why } => assert!(why.contains(words), "{why}"),
         seen @ Reading::Seen { .. } => panic!("{seen:?}"),
     };
@@ -210,8 +212,8 @@ async fn what_cannot_be_asked_is_blind() {
     check(question("no url", 1), "can't be read").await;
     check(question("file:///etc/passwd", 1), "http and https").await;
     check(
-        Question {
-            body_matches: Some("("),
+        Http {
+            body_matches: Some("(".into()),
             ..question("http://127.0.0.1/", 1)
         },
         "regular expression",

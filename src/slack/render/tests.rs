@@ -93,16 +93,13 @@ fn plan(t: &str) -> Plan {
                 abort_after: 5,
             },
             budget: None,
-            probes: vec![ProbeSpec {
-                name: format!("checkout{t}").as_str().into(),
-                role: Role::Abort,
-                source: Source::Tcp {
+            probes: vec![ProbeSpec::new(
+                format!("checkout{t}").as_str(),
+                Role::Abort,
+                Source::Tcp {
                     address: "cart:80".into(),
                 },
-                max: Share::percent(1),
-                hard: Share::percent(50),
-                dip: None,
-            }],
+            )],
         },
         approval: ApprovalRule {
             mode: ApprovalMode::Required,

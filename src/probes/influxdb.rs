@@ -1,0 +1,112 @@
+//! A query of InfluxDB 1.x that gives one row with one number.
+//!
+//! `/query` answers `{"results": [{"series": [{"columns": ["time", …], "values": [[time, …]]}]}]}`, and
+//! `{"error": …}` or an error in a result. One row is wanted, so that it can't be in doubt which one
+//! counts: a query with `GROUP BY time(…)` gives several, the last of them unfinished. Source: the API
+//! reference of InfluxDB 1.8.
+
+use super::wire::{MOST_BODY, excerpt};
+use super::{Ask, Memory, number, prometheus};
+use crate::model::experiment::{Influxdb, Reading, ValueRule};
+use serde::Deserialize;
+use serde_json::Value;
+
+/// Takes one sample.
+pub(super) async fn take(
+    ask: &Ask<'_>,
+    source: &Influxdb,
+    rule: Option<&ValueRule>,
+    memory: &mut Memory,
+) -> Reading {
+    match measure(ask, source).await {
+        Ok(value) => number::judge(value, rule, None, memory),
+        Err(why) => Reading::blind(why),
+    }
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    #[serde(default)]
+    results: Vec<Outcome>,
+    error: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Outcome {
+    #[serde(default)]
+    series: Vec<Series>,
+    error: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Series {
+    #[serde(default)]
+    values: Vec<Vec<Value>>,
+}
+
+async fn measure(ask: &Ask<'_>, source: &Influxdb) -> Result<f64, String> {
+    let mut url = prometheus::base(&source.url, "query")?;
+    url.query_pairs_mut()
+        .append_pair("db", &source.db)
+        .append_pair("q", &source.query)
+        .append_pair("epoch", "ms");
+    let answer = ask.get(url, MOST_BODY).await?;
+    let read: Result<Answer, _> = serde_json::from_slice(&answer.body);
+    match (answer.status, read) {
+        (200, Ok(read)) => one_number(&read),
+        (
+            400,
+            Ok(Answer {
+                error: Some(error), ..
+            }),
+        ) => Err(refused(&error)),
+        (401 | 403, _) => Err("InfluxDB asks for a password; probes have none".into()),
+        (200, Err(error)) => Err(format!("InfluxDB's answer can't be read: {error}")),
+        (status, _) => Err(super::strange(status)),
+    }
+}
+
+fn refused(error: &str) -> String {
+    format!("InfluxDB refuses the query: {}", excerpt(error))
+}
+
+fn one_number(answer: &Answer) -> Result<f64, String> {
+    let result = match answer.results.as_slice() {
+        [one] => one,
+        several => return Err(format!("InfluxDB gives {} results, one is wanted", several.len())),
+    };
+    if let Some(error) = answer.error.as_ref().or(result.error.as_ref()) {
+        return Err(refused(error));
+    }
+    let series = match result.series.as_slice() {
+        [] => return Err("the query gives nothing".into()),
+        [one] => one,
+        several => {
+            return Err(format!(
+                "the query gives {} series, one is wanted: leave out GROUP BY of a tag",
+                several.len()
+            ));
+        }
+    };
+    let row = match series.values.as_slice() {
+        [] => return Err("the query gives nothing".into()),
+        [one] => one,
+        several => {
+            return Err(format!(
+                "the query gives {} rows, one is wanted: leave out GROUP BY time(…)",
+                several.len()
+            ));
+        }
+    };
+    match row.as_slice() {
+        [_time, Value::Number(number)] => number
+            .as_f64()
+            .ok_or_else(|| "the query gives no number".to_owned()),
+        [_time, Value::Null] => Err("the query gives null".into()),
+        [_time, _] => Err("the query gives no number".into()),
+        row => Err(format!(
+            "the row has {} columns beside the time, one is wanted",
+            row.len().saturating_sub(1)
+        )),
+    }
+}

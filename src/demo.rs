@@ -47,7 +47,8 @@ pub async fn sim(args: SimArgs) -> Result<Exit, Trouble> {
         Version::V1_11
     };
     let config = SimConfig {
-        agents: agents::read(&args.agents)?,
+        agents: args.agents.as_deref().map_or(Ok(Vec::new()), agents::read)?,
+        generate: args.generate.as_deref().map(shape).transpose()?,
         mesos: args.mesos_listen,
         version,
         apps: vec![
@@ -80,6 +81,12 @@ pub async fn sim(args: SimArgs) -> Result<Exit, Trouble> {
     let _ = tokio::signal::ctrl_c().await;
     sim.stop().await;
     Ok(Exit::Done)
+}
+
+/// How many apps to generate.
+fn shape(said: &str) -> Result<heartbreak_sim::generate::Shape, Trouble> {
+    said.parse()
+        .map_err(|what| Trouble::new(Exit::Usage, format!("--generate: {what}; nothing was started")))
 }
 
 /// Whether this process was started as a task of the pretend cluster, and on which port it serves.

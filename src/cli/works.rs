@@ -163,8 +163,16 @@ pub struct SimArgs {
     /// A number makes a cluster like the one the simulator was held to: two agents a rack, four a row, two
     /// zones. A file is a list of `- host: NAME`, each with `attributes:` as `mesos-agent --attributes`
     /// takes them ("rack:r1;gen:3;slots:[1-5];disks:{a,b}"), and `region:` with `zone:` for a fault domain.
-    #[arg(long, default_value = "8", value_name = "FILE|N")]
-    pub agents: String,
+    ///
+    /// Without this there are eight, or with --generate one for a hundred tasks.
+    #[arg(long, value_name = "FILE|N")]
+    pub agents: Option<String>,
+    /// Add so many apps with so many tasks each, to be read only: APPSxTASKS, such as 5000x20 (78 MB)
+    ///
+    /// The same words give the same apps; APPSxTASKS@SEED gives others. Every tenth has the label
+    /// `chaos: opt-in`. A kill of their tasks is answered with 200 and finds nobody.
+    #[arg(long, value_name = "SIZE")]
+    pub generate: Option<String>,
     /// Where the Mesos master listens (`/slaves`); any free port of 127.0.0.1 unless given
     #[arg(long, value_name = "ADDRESS")]
     pub mesos_listen: Option<std::net::SocketAddr>,

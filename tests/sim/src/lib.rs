@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod asking;
 pub mod clock;
+pub mod generate;
 pub mod load;
 pub mod marathon;
 pub mod mesos;
@@ -40,8 +41,10 @@ pub struct SimConfig {
     pub processes: Option<ProcessSpec>,
     /// Where to listen; without it, a free port of 127.0.0.1.
     pub listen: Option<SocketAddr>,
-    /// The agents; none means eight like those of the recordings.
+    /// The agents; none means eight like those of the recordings, or as many as generated apps need.
     pub agents: Vec<AgentSpec>,
+    /// Generated apps besides, for reading only.
+    pub generate: Option<generate::Shape>,
     /// Where the leading Mesos master listens; without it, a free port of 127.0.0.1.
     pub mesos: Option<SocketAddr>,
 }
@@ -66,6 +69,15 @@ impl Sim {
         state.leader = address.to_string();
         if !config.agents.is_empty() {
             state.set_agents(config.agents);
+        } else if let Some(shape) = config.generate {
+            state.set_agents(AgentSpec::cluster(generate::agents_for(shape)));
+        }
+        if let Some(shape) = config.generate {
+            let minor = match config.version {
+                Version::V1_11 => 11,
+                Version::V1_7 => 7,
+            };
+            state.generate(generate::Shape { minor, ..shape });
         }
         let (master, mesos) = listen(config.mesos).await?;
         state.mesos.elect(mesos);

@@ -251,6 +251,9 @@ async fn handle(context: Context, request: Request<Incoming>) -> Response<Body> 
     let mut a = {
         let mut state = lock(&context.state);
         state.advance(crate::clock::now());
+        if let Some(crowded) = super::crowd::answer(&asked, &mut state, &leader) {
+            return crowded;
+        }
         asked.answer(&mut state, held)
     };
     match trouble {

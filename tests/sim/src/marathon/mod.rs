@@ -1,6 +1,7 @@
 //! A pretend Marathon: its state and its HTTP interface.
 
 pub mod agents;
+mod crowd;
 mod definition;
 mod deploy;
 pub mod http;

@@ -113,7 +113,7 @@ impl Asked {
             .map(|(_, v)| v.as_str())
     }
 
-    fn first(&self, key: &str) -> Option<&str> {
+    pub(super) fn first(&self, key: &str) -> Option<&str> {
         self.query.iter().find(|(k, _)| k == key).map(|(_, v)| v.as_str())
     }
 

@@ -1,7 +1,7 @@
 //! What the pretend Marathon knows. Time moves only through [`State::advance`].
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
@@ -14,6 +14,7 @@ use super::deploy::Deployment;
 use super::placement::{self, Agent};
 use super::refusal::Refusal;
 use super::standby::Interregnum;
+use crate::generate::{Generator, Place, Shape};
 use crate::mesos::Masters;
 
 /// Which Marathon is pretended.
@@ -317,6 +318,8 @@ pub struct State {
     /// The Mesos masters.
     pub mesos: Masters,
     pub(super) agents: Vec<AgentNode>,
+    /// Generated apps, which are only read.
+    pub(super) crowd: Option<Arc<Generator>>,
     pub(super) apps: BTreeMap<String, App>,
     /// Apps deleted whose tasks are still being killed.
     pub(super) leaving: Vec<App>,
@@ -346,7 +349,7 @@ pub fn stamp(t: DateTime<Utc>) -> String {
     t.to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
-pub(super) fn path_of(app: &str) -> String {
+pub(crate) fn path_of(app: &str) -> String {
     app.trim_start_matches('/').replace('/', "_")
 }
 
@@ -408,6 +411,7 @@ impl State {
             host: None,
             mesos: Masters::default(),
             agents: Vec::new(),
+            crowd: None,
             apps: BTreeMap::new(),
             leaving: Vec::new(),
             deployments: Vec::new(),
@@ -444,6 +448,19 @@ impl State {
             Version::V1_11 => "1.11.24",
             Version::V1_7 => "1.7.236",
         }
+    }
+
+    /// Adds generated apps on the agents there are. They are listed and nothing more: a kill of their tasks
+    /// finds nobody.
+    pub fn generate(&mut self, shape: Shape) {
+        let place = |(n, a): (usize, &AgentNode)| Place {
+            host: self.agent_host(a),
+            address: a.address(),
+            id: self.agent_id(Agent(n)),
+            domain: a.spec.domain.clone(),
+        };
+        let places = self.agents.iter().enumerate().map(place).collect();
+        self.crowd = Some(Arc::new(Generator::on(shape, places)));
     }
 
     /// All apps.

@@ -106,11 +106,16 @@ pub async fn save_snapshot(args: PlanArgs) -> Result<String, Trouble> {
             format!("cluster {} is not in the settings", policy.cluster),
         ));
     };
-    let query = Query {
-        selector: policy.scope.selector.clone(),
-        id_contains: None,
+    let scope = &policy.scope;
+    let query = |ids| Query {
+        selector: scope.selector.clone(),
+        ids,
     };
-    let snapshot = client.look(&[query]).await;
+    let queries: Vec<Query> = match scope.ids.as_slice() {
+        [] => vec![query(vec![])],
+        ids => ids.iter().map(|id| query(vec![id.clone()])).collect(),
+    };
+    let snapshot = client.look(&queries).await;
     let text = serde_json::to_string_pretty(&snapshot)
         .map_err(|error| Trouble::new(Exit::Ours, format!("the snapshot can't be written down: {error}")))?;
     std::fs::write(&args.snapshot, text).map_err(|error| {

@@ -4,7 +4,7 @@ pub mod admit;
 pub mod authority;
 pub mod faults;
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;
 pub mod gates;
 pub mod history;
 pub mod lifecycle;

@@ -180,8 +180,11 @@ pub fn plan(wanted: &Wanted<'_>) -> Result<(Plan, Vec<Exclusion>), NoPlan> {
 fn names_nothing(policy: &Policy) -> String {
     let ids: Vec<String> = policy.scope.ids.iter().map(ToString::to_string).collect();
     let where_to_look = match ids.as_slice() {
-        [] => "no app has the labels of its `target`".to_owned(),
-        ids => format!("Marathon has no app {}, or not with these labels", ids.join(", ")),
+        [] => "no app has the labels of its `target` and is opted in".to_owned(),
+        ids => format!(
+            "Marathon has no app {}, or not with these labels, or nobody opted it in",
+            ids.join(", ")
+        ),
     };
     format!(
         "policy {} names no app that Marathon shows: {where_to_look}",

@@ -1,8 +1,10 @@
 //! Reading: several nodes, one answer, and a sentence for everything that could not be read.
 
+use super::asks::{Ask, asks};
 use super::auth::{Auth, with_token};
 use super::convert::{Seen, app};
 use super::dcos::Session;
+use super::decode::{AppList, Found};
 use super::tls::{TlsFiles, configure};
 use super::wire;
 use crate::model::ids::{AppId, ClusterName};
@@ -235,50 +237,66 @@ impl Client {
         Err((format!("{} redirects in a circle", place(&url)), true))
     }
 
-    async fn read_from(&self, url: Url, most: usize) -> Result<Answer, (String, bool)> {
-        let node = place(&url);
+    /// One GET, with a token that is renewed once.
+    async fn get(&self, url: &Url) -> Result<reqwest::Response, (String, bool)> {
         let mut renewed = false;
-        let mut response = loop {
+        loop {
             let response = self
                 .open(url.clone(), "application/json", Some(self.options.read_timeout))
                 .await
-                .map_err(|(why, again)| (format!("{node}: {why}"), again))?;
+                .map_err(|(why, again)| (format!("{}: {why}", place(url)), again))?;
             // A token may have been renewed while the request was under way: once more, and only once.
             if response.status() != 401 || renewed || matches!(self.options.auth, Auth::None) {
-                break response;
+                return Ok(response);
             }
             self.session.forget();
             renewed = true;
-        };
-        let mut body = Vec::new();
-        loop {
-            match response.chunk().await {
-                Ok(Some(chunk)) if body.len() + chunk.len() > most => {
-                    return Err((format!("{node} sent more than {} MiB", most >> 20), false));
-                }
-                Ok(Some(chunk)) => body.extend_from_slice(&chunk),
-                Ok(None) => break,
-                Err(e) => {
-                    return Err((
-                        format!("{node} broke off its answer: {}", sentence(&e.without_url())),
-                        true,
-                    ));
+        }
+    }
+
+    async fn read_from(&self, url: Url, most: usize) -> Result<Answer, (String, bool)> {
+        let response = self.get(&url).await?;
+        whole(&place(&url), response, most).await
+    }
+
+    /// Reads a list of apps while it arrives, from the first node that can send all of it.
+    async fn list(&self, ask: &Ask, queries: &[Query]) -> Result<Found, String> {
+        let label = ask.label();
+        let mut params: Vec<(&str, &str)> = Vec::new();
+        params.extend(label.as_deref().map(|l| ("label", l)));
+        params.extend(ask.id().map(|id| ("id", id)));
+        params.extend(["apps.tasks", "apps.counts", "apps.deployments"].map(|e| ("embed", e)));
+        let mut all = Vec::new();
+        for node in self.nodes() {
+            match self
+                .list_from(address(&node, &["v2", "apps"], &params), queries)
+                .await
+            {
+                Ok(found) => return Ok(found),
+                Err((why, again)) => {
+                    all.push(why);
+                    if !again {
+                        break;
+                    }
                 }
             }
         }
-        let status = response.status().as_u16();
-        let fault = matches!(status, 502..=504) || (status == 500 && wire::message(&body).is_none());
-        if fault {
-            return Err((
-                format!("{node} answered {status} with {}", wire::said(&body)),
-                true,
-            ));
+        Err(all.join("; "))
+    }
+
+    async fn list_from(&self, url: Url, queries: &[Query]) -> Result<Found, (String, bool)> {
+        let node = place(&url);
+        let mut response = self.get(&url).await?;
+        if response.status() != 200 {
+            let answer = whole(&node, response, SMALL).await?;
+            return Err((refused(answer.status, &answer.body), false));
         }
-        Ok(Answer {
-            status,
-            headers: response.headers().clone(),
-            body,
-        })
+        let mut list = AppList::new(queries, LARGE);
+        let unread = |why: String| (format!("{node}: {why}"), false);
+        while let Some(piece) = next(&node, &mut response).await? {
+            list.take(&piece).map_err(unread)?;
+        }
+        list.end().map_err(unread)
     }
 
     /// Reads from the first node that can answer.
@@ -335,18 +353,9 @@ impl Client {
         let mut info = self.info().await;
         let leader = self.told_leader();
         // One at a time: parallel lists only slow Marathon down.
-        for query in queries {
-            let label = query
-                .selector
-                .as_ref()
-                .filter(|s| !s.terms.is_empty())
-                .map(ToString::to_string);
-            let mut params: Vec<(&str, &str)> = Vec::new();
-            params.extend(label.as_deref().map(|l| ("label", l)));
-            params.extend(query.id_contains.as_deref().map(|id| ("id", id)));
-            params.extend(["apps.tasks", "apps.counts", "apps.deployments"].map(|e| ("embed", e)));
-            match self.read_ok(&["v2", "apps"], &params, LARGE).await {
-                Ok(answer) => seen.take(&answer.body),
+        for ask in asks(queries) {
+            match self.list(&ask, queries).await {
+                Ok(found) => seen.add(found),
                 Err(why) => seen.gaps.push(gap(GapKind::Apps, "the app list", &why)),
             }
         }
@@ -402,6 +411,38 @@ impl Client {
             status => Err(unseen(refused(status, &answer.body))),
         }
     }
+}
+
+/// The next bytes of a body; `None` when it is whole.
+async fn next(node: &str, response: &mut reqwest::Response) -> Result<Option<bytes::Bytes>, (String, bool)> {
+    response.chunk().await.map_err(|e| {
+        let why = sentence(&e.without_url());
+        (format!("{node} broke off its answer: {why}"), true)
+    })
+}
+
+/// The whole of a small answer.
+async fn whole(node: &str, mut response: reqwest::Response, most: usize) -> Result<Answer, (String, bool)> {
+    let mut body = Vec::new();
+    while let Some(piece) = next(node, &mut response).await? {
+        if body.len() + piece.len() > most {
+            return Err((format!("{node} sent more than {} MiB", most >> 20), false));
+        }
+        body.extend_from_slice(&piece);
+    }
+    let status = response.status().as_u16();
+    let fault = matches!(status, 502..=504) || (status == 500 && wire::message(&body).is_none());
+    if fault {
+        return Err((
+            format!("{node} answered {status} with {}", wire::said(&body)),
+            true,
+        ));
+    }
+    Ok(Answer {
+        status,
+        headers: response.headers().clone(),
+        body,
+    })
 }
 
 fn gap(what: GapKind, name: &str, why: &str) -> Gap {

@@ -1,5 +1,6 @@
 use super::*;
 use crate::marathon::pretend::{Do, answer, answer_with, client, json, nobody, options, serve};
+use crate::model::policy::{LabelSelector, LabelTerm};
 
 const APP: &str = r#"{"id":"/a","instances":1,"deployments":[],"tasks":[]}"#;
 
@@ -25,23 +26,22 @@ fn well(request: &str) -> Do {
 }
 
 fn all() -> Query {
-    Query {
-        selector: None,
-        id_contains: None,
-    }
+    Query::all()
 }
 
 #[tokio::test]
 async fn a_look_joins_info_apps_deployments_and_queue() {
     let server = serve(well).await;
-    let twice = [
-        all(),
+    let both = [
+        Query::app(&"/a".into()),
         Query {
-            id_contains: Some("a b".into()),
-            ..all()
+            selector: Some(LabelSelector {
+                terms: vec![LabelTerm::Exists("chaos".into())],
+            }),
+            ids: vec![],
         },
     ];
-    let seen = client(vec![server.url.clone()]).look_at_all(&twice).await;
+    let seen = client(vec![server.url.clone()]).look_at_all(&both).await;
     assert!(seen.gaps.is_empty(), "{:?}", seen.gaps);
     assert_eq!(seen.apps[&"/a".into()].deployments, ["d".into()]);
     let info = seen.info.unwrap();
@@ -51,10 +51,10 @@ async fn a_look_joins_info_apps_deployments_and_queue() {
     );
     let asked = server.asked().join("");
     assert!(
-        asked.contains("GET /v2/apps?embed=apps.tasks&embed=apps.counts&embed=apps.deployments "),
+        asked.contains("GET /v2/apps?label=chaos&embed=apps.tasks&embed=apps.counts&embed=apps.deployments "),
         "{asked}"
     );
-    assert!(asked.contains("?id=a+b&embed"), "{asked}");
+    assert!(asked.contains("GET /v2/apps?id=%2Fa&embed"), "{asked}");
 }
 
 #[tokio::test]

@@ -1,9 +1,9 @@
 //! Marathon's JSON into the model's nouns.
 
+use super::decode::Found;
 use super::wire;
 use crate::model::ids::{AgentId, AppId, DeploymentId, InstanceId, TaskId};
 use crate::model::snapshot::{App, Gap, GapKind, Health, Task, TaskState};
-use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Apps of one or more lists, and what of them could not be read.
@@ -15,40 +15,15 @@ pub(super) struct Seen {
 }
 
 impl Seen {
-    /// Takes in one answer of `GET /v2/apps`. What an earlier list said of an app is replaced.
-    pub fn take(&mut self, body: &[u8]) {
-        let list: wire::AppList<'_> = match serde_json::from_slice(body) {
-            Ok(list) => list,
-            Err(e) => {
-                let why = format!("the app list could not be read ({}): {e}", wire::said(body));
-                return self.gaps.push(Gap {
-                    app: None,
-                    what: GapKind::Apps,
-                    why,
-                });
-            }
-        };
-        let mut here = BTreeSet::new();
-        for raw in list.apps {
-            match app(raw.get()) {
-                Ok(app) if !here.insert(app.id.clone()) => {
-                    let why = format!("Marathon listed {} twice in one answer", app.id);
-                    self.lose(Gap {
-                        app: Some(app.id),
-                        what: GapKind::Apps,
-                        why,
-                    });
-                }
-                Ok(app) if self.unseen.contains(&app.id) => {}
-                Ok(app) => match self.apps.entry(app.id.clone()) {
-                    Entry::Occupied(mut old) => {
-                        old.insert(app);
-                    }
-                    Entry::Vacant(free) => {
-                        free.insert(app);
-                    }
-                },
-                Err(gap) => self.lose(gap),
+    /// Takes in what a whole list showed. What an earlier list said of an app is replaced; an app that any
+    /// list could not show stays unseen.
+    pub fn add(&mut self, found: Found) {
+        for gap in found.gaps {
+            self.lose(gap);
+        }
+        for app in found.apps {
+            if !self.unseen.contains(&app.id) {
+                self.apps.insert(app.id.clone(), app);
             }
         }
     }
@@ -122,23 +97,33 @@ impl Seen {
 ///
 /// A gap: with the app's id where that at least could be read, else touching everything.
 pub(super) fn app(json: &str) -> Result<App, Gap> {
-    let id = serde_json::from_str::<wire::OnlyId>(json)
-        .map_err(|e| format!("an app without a readable id was listed: {e}"))
-        .and_then(|only| AppId::parse(&only.id))
-        .map_err(|why| Gap {
-            app: None,
-            what: GapKind::Apps,
-            why,
-        })?;
-    readable(json).map_err(|why| Gap {
-        what: GapKind::Apps,
-        why: format!("what Marathon says of {id} could not be read: {why}"),
-        app: Some(id),
-    })
+    let read: Result<wire::App<'_>, _> = serde_json::from_str(json);
+    read.map_err(|e| e.to_string())
+        .and_then(readable)
+        .map_err(|why| unreadable(json, &why))
 }
 
-fn readable(json: &str) -> Result<App, String> {
-    let app: wire::App = serde_json::from_str(json).map_err(|e| e.to_string())?;
+/// The gap that an unreadable app leaves: its own if it can be named, else everybody's.
+pub(super) fn unreadable(json: &str, why: &str) -> Gap {
+    let named = serde_json::from_str::<wire::OnlyId<'_>>(json)
+        .map_err(|e| format!("an app without a readable id was listed: {e}"))
+        .and_then(|only| AppId::parse(&only.id));
+    let (app, why) = match named {
+        Ok(id) => {
+            let why = format!("what Marathon says of {id} could not be read: {why}");
+            (Some(id), why)
+        }
+        Err(nameless) => (None, nameless),
+    };
+    Gap {
+        app,
+        what: GapKind::Apps,
+        why,
+    }
+}
+
+/// Takes over what decides something, and refuses what contradicts itself.
+pub(super) fn readable(app: wire::App<'_>) -> Result<App, String> {
     let rows = app.tasks.ok_or("its tasks are missing")?;
     let checks = app.health_checks.map_or(0, |c| c.len());
     let volumes = app.container.and_then(|c| c.volumes).unwrap_or_default();
@@ -147,28 +132,26 @@ fn readable(json: &str) -> Result<App, String> {
         || rows
             .iter()
             .any(|t| t.local_volumes.as_ref().is_some_and(|v| !v.is_empty()));
-    let mut ids = BTreeSet::new();
-    let mut tasks = Vec::with_capacity(rows.len());
-    for row in rows {
-        if row.app_id != app.id {
+    let mut ids: BTreeSet<&str> = BTreeSet::new();
+    for row in &rows {
+        if *row.app_id != *app.id {
             return Err(format!(
                 "task {:?} among its tasks says it belongs to {:?}",
-                row.id, row.app_id
+                &*row.id, &*row.app_id
             ));
         }
-        if row.id.is_empty() || row.id.chars().any(char::is_control) || !ids.insert(row.id.clone()) {
+        if row.id.is_empty() || row.id.chars().any(char::is_control) || !ids.insert(&row.id) {
             return Err(format!(
                 "task id {:?} is empty, listed twice or has control characters",
-                row.id
+                &*row.id
             ));
         }
-        tasks.push(task(row, checks));
     }
     Ok(App {
         id: AppId::parse(&app.id)?,
         instances: app.instances,
-        labels: app.labels.unwrap_or_default(),
-        version: app.version.unwrap_or_default(),
+        labels: app.labels.unwrap_or_default().0,
+        version: app.version.map(|v| v.to_string()).unwrap_or_default(),
         health_checked: checks > 0,
         resident,
         constraints: app
@@ -181,28 +164,29 @@ fn readable(json: &str) -> Result<App, String> {
             .deployments
             .ok_or("its deployments are missing")?
             .into_iter()
-            .map(|d| DeploymentId::new(d.id))
+            .map(|d| DeploymentId::new(&*d.id))
             .collect(),
         launch_delay_s: None,
-        tasks,
+        tasks: rows.into_iter().map(|row| task(row, checks)).collect(),
     })
 }
 
-fn task(row: wire::Task, checks: usize) -> Task {
+fn task(row: wire::Task<'_>, checks: usize) -> Task {
+    let owned = |text: Option<wire::Text<'_>>| text.map(|t| t.to_string());
     let (instance, incarnation) = instance_of(&row.id);
     Task {
         instance,
         incarnation,
-        id: TaskId::new(row.id),
-        host: row.host,
-        agent: row.slave_id.filter(|a| !a.is_empty()).map(AgentId::new),
+        id: TaskId::new(&*row.id),
+        host: row.host.to_string(),
+        agent: row.slave_id.filter(|a| !a.is_empty()).map(|a| AgentId::new(&*a)),
         state: state(&row.state),
-        staged_at: row.staged_at,
-        started_at: row.started_at,
-        version: row.version,
+        staged_at: row.staged_at.map(|m| m.0),
+        started_at: row.started_at.map(|m| m.0),
+        version: owned(row.version),
         health: health(&row.health_check_results.unwrap_or_default(), checks),
-        region: row.region,
-        zone: row.zone,
+        region: owned(row.region),
+        zone: owned(row.zone),
     }
 }
 
@@ -237,25 +221,32 @@ fn health(results: &[wire::HealthResult], checks: usize) -> Health {
         return Health::Unreported;
     }
     let complete = results.len() >= checks;
-    let successes: Option<Vec<_>> = results.iter().map(|r| r.last_success).collect();
+    let successes: Option<Vec<_>> = results.iter().map(|r| r.last_success.map(|m| m.0)).collect();
     Health::Reported {
         alive: results.iter().all(|r| r.alive),
         last_success: successes
             .filter(|_| complete)
             .and_then(|all| all.into_iter().min()),
-        first_success: results.iter().filter_map(|r| r.first_success).max(),
+        first_success: results.iter().filter_map(|r| r.first_success.map(|m| m.0)).max(),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::marathon::decode;
+    use crate::ports::cluster::Query;
 
     const TASK: &str = r#"{"id":"a.instance-1._app.2","appId":"/a","host":"h","state":"TASK_RUNNING"}"#;
 
-    fn check(app_json: &str, gap: Option<Option<&str>>) {
+    fn list(body: &[u8]) -> Seen {
         let mut seen = Seen::default();
-        seen.take(format!(r#"{{"apps":[{app_json}]}}"#).as_bytes());
+        seen.add(decode::whole(&[Query::all()], body).unwrap());
+        seen
+    }
+
+    fn check(app_json: &str, gap: Option<Option<&str>>) {
+        let seen = list(format!(r#"{{"apps":[{app_json}]}}"#).as_bytes());
         assert_eq!(
             seen.gaps.len(),
             usize::from(gap.is_some()),
@@ -296,6 +287,13 @@ mod tests {
             &with(TASK).replace("\"instances\":1", "\"instances\":1,\"instances\":2"),
             Some(Some("/a")),
         );
+        check(
+            &with(TASK).replace(
+                "\"instances\":1",
+                r#""instances":1,"labels":{"chaos":"opt-in","chaos":"no"}"#,
+            ),
+            Some(Some("/a")),
+        );
     }
 
     #[test]
@@ -321,10 +319,10 @@ mod tests {
             b"null",
         ] {
             let mut seen = Seen::default();
-            seen.take(body);
+            assert!(decode::whole(&[Query::all()], body).is_err(), "{body:?}");
             seen.take_deployments(body);
             seen.take_queue(body);
-            assert_eq!(seen.gaps.len(), 3, "{body:?}");
+            assert_eq!(seen.gaps.len(), 2, "{body:?}");
         }
     }
 
@@ -365,8 +363,8 @@ mod tests {
         let at = |s: i64| chrono::DateTime::from_timestamp(s, 0);
         let result = |s: Option<i64>| wire::HealthResult {
             alive: true,
-            first_success: at(1),
-            last_success: s.and_then(at),
+            first_success: at(1).map(wire::Moment),
+            last_success: s.and_then(at).map(wire::Moment),
         };
         let last = |results: &[wire::HealthResult], checks| match health(results, checks) {
             Health::Reported { last_success, .. } => last_success,
@@ -393,8 +391,7 @@ mod tests {
 
     #[test]
     fn deployments_and_delays_find_their_apps() {
-        let mut seen = Seen::default();
-        seen.take(format!(r#"{{"apps":[{}]}}"#, with(TASK)).as_bytes());
+        let mut seen = list(format!(r#"{{"apps":[{}]}}"#, with(TASK)).as_bytes());
         seen.take_deployments(br#"[{"id":"d","affectedApps":["/a","/b"],"steps":[]}]"#);
         seen.take_queue(
             br#"{"queue":[{"app":{"id":"/a"},"delay":{"timeLeftSeconds":7}},{"pod":{"id":"/p"}}]}"#,

@@ -3,11 +3,13 @@
 //! Reads are tried on every node; a kill is written once, on one connection, and never again. Nothing
 //! here scales, wipes or forces: those parameters do not exist in this code.
 
+mod asks;
 mod auth;
 mod changes;
 mod client;
 mod convert;
 mod dcos;
+mod decode;
 mod events;
 #[cfg(test)]
 mod pretend;

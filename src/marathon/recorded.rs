@@ -1,8 +1,9 @@
 //! Everything that was recorded from real Marathons, read by the types that read it in production.
 
 use super::convert::{Seen, app};
-use super::wire;
+use super::{decode, wire};
 use crate::model::snapshot::{Health, TaskState};
+use crate::ports::cluster::Query;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
@@ -24,6 +25,21 @@ fn exchanges() -> Vec<(String, Value)> {
     }
     all.sort_by(|a, b| a.0.cmp(&b.0));
     all
+}
+
+/// Every recorded list of apps.
+pub(super) fn lists() -> Vec<(String, String)> {
+    exchanges()
+        .into_iter()
+        .filter(|(_, value)| {
+            let path = value["request"]["path"].as_str().unwrap();
+            let bare = path.split('?').next();
+            value["request"]["method"] == "GET"
+                && bare == Some("/v2/apps")
+                && value["response"]["status"] == 200
+        })
+        .filter_map(|(name, value)| Some((name, value["response"]["body"].as_str()?.to_owned())))
+        .collect()
 }
 
 /// Every recorded event stream, without its head.
@@ -60,7 +76,7 @@ fn every_recorded_body_is_read_as_what_it_is() {
         match (method, bare, json) {
             ("GET", "/v2/apps", Some(json)) => {
                 let mut seen = Seen::default();
-                seen.take(body.as_bytes());
+                seen.add(decode::whole(&[Query::all()], body.as_bytes()).unwrap());
                 let listed = json["apps"].as_array().unwrap();
                 if query.contains("embed=apps.tasks") && !query.contains("apps.tasks,") {
                     assert!(seen.gaps.is_empty(), "{name}: {:?}", seen.gaps);

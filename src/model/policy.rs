@@ -184,15 +184,22 @@ pub struct AppPattern(pub String);
 impl AppPattern {
     /// Whether the pattern names this app.
     pub fn matches(&self, app: &AppId) -> bool {
-        fn segments(pattern: &[&str], id: &[&str]) -> bool {
-            match (pattern.first(), id.first()) {
-                (None, None) => true,
-                (Some(&"**"), _) => {
-                    segments(&pattern[1..], id) || (!id.is_empty() && segments(pattern, &id[1..]))
-                }
-                (Some(p), Some(s)) => glob(p.as_bytes(), s.as_bytes()) && segments(&pattern[1..], &id[1..]),
-                _ => false,
+        /// The first segment and, unless it was the last, the others.
+        fn split(path: &str) -> (&str, Option<&str>) {
+            path.split_once('/')
+                .map_or((path, None), |(first, others)| (first, Some(others)))
+        }
+        fn segments(pattern: Option<&str>, id: Option<&str>) -> bool {
+            let Some((first, others)) = pattern.map(split) else {
+                return id.is_none();
+            };
+            let rest = id.map(split);
+            if first == "**" {
+                return segments(others, id) || rest.is_some_and(|(_, rest)| segments(pattern, rest));
             }
+            rest.is_some_and(|(segment, rest)| {
+                glob(first.as_bytes(), segment.as_bytes()) && segments(others, rest)
+            })
         }
         fn glob(pattern: &[u8], text: &[u8]) -> bool {
             match (pattern.first(), text.first()) {
@@ -204,22 +211,33 @@ impl AppPattern {
                 _ => false,
             }
         }
-        let split = |s: &str| {
-            s.trim_start_matches('/')
-                .split('/')
-                .map(str::to_owned)
-                .collect::<Vec<_>>()
-        };
-        let (p, i) = (split(&self.0), split(app.as_str()));
         segments(
-            &p.iter().map(String::as_str).collect::<Vec<_>>(),
-            &i.iter().map(String::as_str).collect::<Vec<_>>(),
+            Some(self.0.trim_start_matches('/')),
+            Some(app.as_str().trim_start_matches('/')),
         )
     }
 
-    /// The text before the first star: what `GET /v2/apps?id=` may be asked for.
+    /// The text before the first star: every app that the pattern names begins with it, but for the `/` in
+    /// front of a `**` that stands for nothing.
     pub fn literal_prefix(&self) -> &str {
-        self.0.split('*').next().unwrap_or("")
+        let (before, star) = self
+            .0
+            .split_once('*')
+            .map_or((&*self.0, None), |(before, after)| (before, Some(after)));
+        match star {
+            Some(after) if after.starts_with('*') => before.strip_suffix('/').unwrap_or(before),
+            _ => before,
+        }
+    }
+
+    /// The longest text without stars that every app named by the pattern has in its id: what
+    /// `GET /v2/apps?id=` may be asked for.
+    pub fn longest_part(&self) -> &str {
+        self.0
+            .split("/**")
+            .flat_map(|part| part.split('*'))
+            .max_by_key(|part| part.len())
+            .unwrap_or("")
     }
 }
 
@@ -517,6 +535,28 @@ mod tests {
         check("/shop/ca*t", "/shop/cart", true);
         check("/shop/cart", "/shop/cart2", false);
         check("/**/db", "/a/b/db", true);
+        check("/**/db", "/db", true);
+        check("/shop/**", "/shop", true);
+        check("/shop/**/db", "/shop/db/x", false);
+        check("/**", "/a/b", true);
+        check("/shop", "/shop/cart", false);
+        check("/shop/cart", "/shop", false);
+    }
+
+    #[test]
+    fn what_is_asked_for_by_id_is_in_every_id_that_a_pattern_names() {
+        #[track_caller]
+        fn check(pattern: &str, prefix: &str, part: &str) {
+            let pattern = AppPattern(pattern.into());
+            assert_eq!((pattern.literal_prefix(), pattern.longest_part()), (prefix, part));
+        }
+        check("/shop/cart", "/shop/cart", "/shop/cart");
+        check("/shop/*", "/shop/", "/shop/");
+        check("/shop/**", "/shop", "/shop");
+        check("/**", "", "");
+        check("/**/db", "", "/db");
+        check("/a/**/payments/*", "/a", "/payments/");
+        check("/sh*p/c", "/sh", "p/c");
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! command all lead to the same pass over the same state. There is no recovery code: a restart is the
 //! next pass.
 
+mod ask;
 mod book;
 mod change;
 mod conclude;
@@ -25,7 +26,7 @@ use crate::engine::schedule;
 use crate::model::command::{Person, Role, Via};
 use crate::model::entry::Body;
 use crate::model::experiment::AbortCause;
-use crate::model::ids::{ClusterName, IntentId, PolicyName, RunId};
+use crate::model::ids::{AppId, ClusterName, IntentId, PolicyName, RunId};
 use crate::model::policy::{Limits, Policy, PolicySet, PolicyState};
 use crate::model::run::{IntentState, Phase, Run};
 use crate::model::snapshot::Snapshot;
@@ -482,7 +483,7 @@ impl Operator {
         self.book.settle().await.map_err(PassError::Journal)?;
         let policy = self.standing(name);
         let now = self.ports.clock.now();
-        let (open, busy, cluster, apps) = self
+        let (open, asked, busy, cluster, apps) = self
             .book
             .read(|ledger| self.situation(ledger, name, &policy))
             .await;
@@ -499,8 +500,12 @@ impl Operator {
         if !busy && due.is_none() && open.is_none() && self.seen_lately(&cluster, now) {
             return Ok(Pace::new(pace::SOON, "nothing is due and nobody asked"));
         }
-        let looked_for: Vec<&Policy> = policy.iter().map(|p| &**p).collect();
-        let snapshot = self.look(&cluster, &looked_for, &apps).await;
+        // A run that is open needs its app and nothing else.
+        let looked_for: Vec<&Policy> = policy.iter().map(|p| &**p).filter(|_| open.is_none()).collect();
+        // Whoever asked is told of every app why it is no target; nobody reads that of a schedule.
+        let ownership = self.ownership();
+        let queries = ask::queries(&looked_for, &apps, (!asked).then_some(&ownership));
+        let snapshot = self.look(&cluster, &queries).await;
         self.pin(&snapshot).await;
         if let Some(run) = &open {
             self.keep_watching(run);
@@ -558,20 +563,22 @@ impl Operator {
         }
     }
 
-    /// The open run of a policy, whether anything of it is going on, its cluster, and the apps to look at.
+    /// The open run of a policy, whether a person asked for one, whether anything is going on, the cluster,
+    /// and the apps that are under way.
     fn situation(
         &self,
         ledger: &Ledger,
         name: &PolicyName,
         policy: &Result<Arc<Policy>, String>,
-    ) -> (Option<Run>, bool, Option<ClusterName>, Vec<String>) {
+    ) -> (Option<Run>, bool, bool, Option<ClusterName>, Vec<AppId>) {
         let open = ledger.open_run_of(name).cloned();
         let charged: Vec<_> = ledger
             .charged()
             .filter(|(r, _)| r.plan.policy == *name)
             .map(|(r, _)| r.plan.clone())
             .collect();
-        let busy = !charged.is_empty() || ledger.requests.contains_key(name);
+        let asked = ledger.requests.contains_key(name);
+        let busy = !charged.is_empty() || asked;
         let cluster = open
             .as_ref()
             .map(|r| r.plan.cluster.clone())
@@ -581,9 +588,9 @@ impl Operator {
             .iter()
             .map(|r| &r.plan)
             .chain(&charged)
-            .flat_map(|plan| plan.apps.ids().map(ToString::to_string))
+            .flat_map(|plan| plan.apps.ids().cloned())
             .collect::<BTreeSet<_>>();
-        (open, busy, cluster, apps.into_iter().collect())
+        (open, asked, busy, cluster, apps.into_iter().collect())
     }
 
     fn seen_lately(&self, cluster: &ClusterName, now: DateTime<Utc>) -> bool {

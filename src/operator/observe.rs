@@ -86,13 +86,8 @@ impl Operator {
         }
     }
 
-    /// Looks at everything a policy may touch, and at the apps that it still has open.
-    pub(super) async fn look(
-        &self,
-        cluster: &ClusterName,
-        policies: &[&Policy],
-        apps: &[String],
-    ) -> Snapshot {
+    /// Looks at everything that the queries ask for.
+    pub(super) async fn look(&self, cluster: &ClusterName, queries: &[Query]) -> Snapshot {
         let began = self.ports.clock.now();
         let Some(port) = self.ports.clusters.get(cluster) else {
             let why = format!("cluster {cluster} is not in the settings");
@@ -106,31 +101,9 @@ impl Operator {
                 },
             );
         };
-        let mut queries: Vec<Query> = vec![];
-        for policy in policies {
-            let scope = &policy.scope;
-            let prefixes: Vec<_> = scope.ids.iter().map(|p| p.literal_prefix().to_owned()).collect();
-            if scope.selector.is_some() || prefixes.is_empty() {
-                queries.push(Query {
-                    selector: scope.selector.clone(),
-                    id_contains: None,
-                });
-            } else {
-                let contains = |p: String| (p.len() > 1).then_some(p);
-                queries.extend(prefixes.into_iter().map(|p| Query {
-                    selector: None,
-                    id_contains: contains(p),
-                }));
-            }
-        }
-        queries.extend(apps.iter().map(|app| Query {
-            selector: None,
-            id_contains: Some(app.clone()),
-        }));
-        queries.dedup();
         let mut snapshot = tokio::select! {
             biased;
-            snapshot = port.look(&queries) => snapshot,
+            snapshot = port.look(queries) => snapshot,
             () = self.ports.clock.sleep(LOOK_MAX) => {
                 let why = format!("Marathon did not answer within {} s", LOOK_MAX.as_secs());
                 Snapshot::unseen(cluster.clone(), began, Gap { app: None, what: GapKind::Apps, why })

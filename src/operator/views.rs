@@ -253,10 +253,10 @@ impl Operator {
             let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
             seen.get(&policy.cluster).and_then(|s| s.last.clone())
         };
-        let policies = [policy];
+        let queries = super::ask::queries(&[policy], &[], None);
         tokio::select! {
             biased;
-            fresh = self.look(&policy.cluster, &policies, &[]) => {
+            fresh = self.look(&policy.cluster, &queries) => {
                 self.pin(&fresh).await;
                 fresh
             }

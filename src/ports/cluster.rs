@@ -2,9 +2,10 @@
 
 pub use super::Permit;
 use crate::model::ids::{AppId, IntentId, TaskId};
-use crate::model::policy::LabelSelector;
+use crate::model::policy::{AppPattern, LabelSelector};
 use crate::model::snapshot::{App, Gap, Snapshot};
 use async_trait::async_trait;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// One cluster.
@@ -27,18 +28,38 @@ pub trait Cluster: Send + Sync {
     async fn kill(&self, order: &KillOrder, permit: &Permit, last_look: &dyn LastLook) -> KillAnswer;
 }
 
-/// Which apps a look is about. A query without a selector and without a prefix means all of them.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+/// Which apps a look is about. An app is asked for when one of the queries lets it through; a look keeps
+/// no other.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Query {
-    /// `label=`, in Marathon's grammar.
+    /// Its labels must match; `None` leaves them free.
     pub selector: Option<LabelSelector>,
-    /// `id=`: Marathon treats it as a substring, so whoever asks filters again.
-    pub id_contains: Option<String>,
+    /// Its id must match every one of these; none at all leave it free.
+    pub ids: Vec<AppPattern>,
 }
 
-impl std::hash::Hash for LabelSelector {
-    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        self.to_string().hash(state);
+impl Query {
+    /// Asks for every app.
+    pub fn all() -> Self {
+        Self::default()
+    }
+
+    /// Asks for one app, whatever its labels are.
+    pub fn app(id: &AppId) -> Self {
+        Self {
+            selector: None,
+            ids: vec![AppPattern(id.to_string())],
+        }
+    }
+
+    /// Whether it asks for this app, as far as the id says.
+    pub fn names(&self, id: &AppId) -> bool {
+        self.ids.iter().all(|pattern| pattern.matches(id))
+    }
+
+    /// Whether it asks for this app.
+    pub fn matches(&self, id: &AppId, labels: &BTreeMap<String, String>) -> bool {
+        self.names(id) && self.selector.as_ref().is_none_or(|s| s.matches(labels))
     }
 }
 

@@ -72,8 +72,7 @@ pub fn plan(wanted: &Wanted<'_>) -> Result<(Plan, Vec<Exclusion>), NoPlan> {
     let mut turns: BTreeMap<String, Vec<(&App, Vec<String>)>> = BTreeMap::new();
     let named = wanted
         .snapshot
-        .apps
-        .values()
+        .apps_like(&policy.scope.ids)
         .filter(|app| wanted.only.is_none_or(|only| app.id == *only));
     for app in named {
         if !policy.scope.names(&app.id, &app.labels) {

@@ -174,7 +174,7 @@ async fn talk(
 }
 
 /// What an answer means. Only what is definite is taken as definite.
-fn judge(status: u16, body: &[u8]) -> KillAnswer {
+pub(super) fn judge(status: u16, body: &[u8]) -> KillAnswer {
     match status {
         200 => match serde_json::from_slice::<wire::Killed>(body) {
             Ok(killed) => KillAnswer::Accepted {

@@ -234,14 +234,14 @@ fn health(results: &[wire::HealthResult], checks: usize) -> Health {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::marathon::decode;
+    use crate::marathon::reference;
     use crate::ports::cluster::Query;
 
     const TASK: &str = r#"{"id":"a.instance-1._app.2","appId":"/a","host":"h","state":"TASK_RUNNING"}"#;
 
     fn list(body: &[u8]) -> Seen {
         let mut seen = Seen::default();
-        seen.add(decode::whole(&[Query::all()], body).unwrap());
+        seen.add(reference::whole(&[Query::all()], body).unwrap());
         seen
     }
 
@@ -319,7 +319,7 @@ mod tests {
             b"null",
         ] {
             let mut seen = Seen::default();
-            assert!(decode::whole(&[Query::all()], body).is_err(), "{body:?}");
+            assert!(reference::whole(&[Query::all()], body).is_err(), "{body:?}");
             seen.take_deployments(body);
             seen.take_queue(body);
             assert_eq!(seen.gaps.len(), 2, "{body:?}");

@@ -262,14 +262,6 @@ fn value<'a, T: Deserialize<'a>>(text: &'a str, last: bool) -> Result<Option<(T,
     }
 }
 
-/// Reads a body that is there as a whole.
-#[cfg(test)]
-pub(super) fn whole(queries: &[Query], body: &[u8]) -> Result<Found, String> {
-    let mut list = AppList::new(queries, usize::MAX);
-    list.take(body)?;
-    list.end()
-}
-
 #[cfg(test)]
 #[path = "decode_test.rs"]
 mod tests;

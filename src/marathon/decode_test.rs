@@ -1,42 +1,17 @@
 use super::*;
-use crate::marathon::convert::{Seen, app};
+use crate::marathon::convert::Seen;
 use crate::marathon::recorded;
+use crate::marathon::reference::each_on_its_own as reference;
 use crate::model::policy::{AppPattern, LabelSelector, LabelTerm};
 use proptest::prelude::*;
-use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 
 const TASK: &str = r#"{"id":"a.instance-1._app.2","appId":"/a","host":"h","state":"TASK_RUNNING"}"#;
 
-/// Reads a body as this module does not: whole, and every app on its own.
-fn reference(body: &[u8]) -> Result<Found, String> {
-    #[derive(Deserialize)]
-    struct List<'a> {
-        #[serde(borrow)]
-        apps: Vec<&'a RawValue>,
-    }
-    let text = std::str::from_utf8(body).map_err(|e| e.to_string())?;
-    let list: List<'_> = serde_json::from_str(text).map_err(|e| e.to_string())?;
-    let mut found = Found::default();
-    let mut ids = BTreeSet::new();
-    for raw in list.apps {
-        match app(raw.get()) {
-            Ok(app) if ids.insert(app.id.clone()) => found.apps.push(app),
-            Ok(app) => found.gaps.push(Gap {
-                why: format!("Marathon listed {} twice in one answer", app.id),
-                app: Some(app.id),
-                what: GapKind::Apps,
-            }),
-            Err(gap) => found.gaps.push(gap),
-        }
-    }
-    Ok(found)
-}
+/// Apps, and which of them are unseen.
+type Left = (BTreeMap<AppId, App>, BTreeSet<Option<AppId>>);
 
-fn in_pieces<'a>(
-    queries: &[Query],
-    pieces: impl IntoIterator<Item = &'a [u8]>,
-) -> Result<(BTreeMap<AppId, App>, BTreeSet<Option<AppId>>), String> {
+fn in_pieces<'a>(queries: &[Query], pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<Left, String> {
     let mut list = AppList::new(queries, 1 << 20);
     for piece in pieces {
         list.take(piece)?;
@@ -45,7 +20,7 @@ fn in_pieces<'a>(
 }
 
 /// What is left of a list, and what of it is unseen.
-fn seen(found: Found) -> (BTreeMap<AppId, App>, BTreeSet<Option<AppId>>) {
+fn seen(found: Found) -> Left {
     let mut seen = Seen::default();
     seen.add(found);
     (seen.apps, seen.gaps.into_iter().map(|g| g.app).collect())

@@ -98,7 +98,7 @@ async fn once(client: &Client, wake: &(impl Fn() + Send + Sync), turn: u64) -> S
 /// Finds the ends of events in a stream of `text/event-stream`, wherever it is cut. Keeps three bits
 /// and no text, so no stream can make it grow.
 #[derive(Default)]
-struct Reader {
+pub(super) struct Reader {
     after_cr: bool,
     line_has_text: bool,
     /// Whether the line begins with `data`.
@@ -109,7 +109,7 @@ struct Reader {
 
 impl Reader {
     /// Takes in some bytes; says how many events ended in them.
-    fn take(&mut self, bytes: &[u8]) -> usize {
+    pub fn take(&mut self, bytes: &[u8]) -> usize {
         bytes.iter().filter(|byte| self.step(**byte)).count()
     }
 

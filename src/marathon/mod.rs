@@ -11,10 +11,15 @@ mod convert;
 mod dcos;
 mod decode;
 mod events;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzz;
 #[cfg(test)]
 mod pretend;
 #[cfg(test)]
 mod recorded;
+#[cfg(any(test, feature = "fuzzing"))]
+mod reference;
 mod tls;
 mod wire;
 

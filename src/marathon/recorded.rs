@@ -1,7 +1,7 @@
 //! Everything that was recorded from real Marathons, read by the types that read it in production.
 
 use super::convert::{Seen, app};
-use super::{decode, wire};
+use super::{reference, wire};
 use crate::model::snapshot::{Health, TaskState};
 use crate::ports::cluster::Query;
 use serde_json::Value;
@@ -76,7 +76,7 @@ fn every_recorded_body_is_read_as_what_it_is() {
         match (method, bare, json) {
             ("GET", "/v2/apps", Some(json)) => {
                 let mut seen = Seen::default();
-                seen.add(decode::whole(&[Query::all()], body.as_bytes()).unwrap());
+                seen.add(reference::whole(&[Query::all()], body.as_bytes()).unwrap());
                 let listed = json["apps"].as_array().unwrap();
                 if query.contains("embed=apps.tasks") && !query.contains("apps.tasks,") {
                     assert!(seen.gaps.is_empty(), "{name}: {:?}", seen.gaps);

@@ -1,6 +1,7 @@
 //! What was seen of a cluster, when, and what could not be seen.
 
 use super::ids::{AgentId, AppId, ClusterName, DeploymentId, InstanceId, TaskId};
+use super::policy::AppPattern;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -36,6 +37,25 @@ impl Snapshot {
     /// How old the snapshot is at `now`; negative after a clock jump.
     pub fn age(&self, now: DateTime<Utc>) -> TimeDelta {
         now - self.taken_at
+    }
+
+    /// The apps that one of the patterns may name, in the order of their ids; every app if there is no
+    /// pattern. Only those that begin as a pattern does are looked at, so that a policy about one team
+    /// costs what that team has and not what the cluster has.
+    pub fn apps_like<'a>(&'a self, patterns: &'a [AppPattern]) -> impl Iterator<Item = &'a App> {
+        let mut prefixes: Vec<&str> = patterns.iter().map(AppPattern::literal_prefix).collect();
+        if patterns.is_empty() {
+            prefixes.push("");
+        }
+        prefixes.sort_unstable();
+        // Whatever begins with a longer prefix begins with the shorter one too.
+        prefixes.dedup_by(|longer, shorter| longer.starts_with(*shorter));
+        prefixes.into_iter().flat_map(|prefix| {
+            self.apps
+                .range(AppId::new(prefix)..)
+                .map(|(_, app)| app)
+                .take_while(move |app| app.id.as_str().starts_with(prefix))
+        })
     }
 
     /// The gaps that touch this app: its own and the ones that touch everything.
@@ -285,6 +305,40 @@ mod tests {
             },
             region: None,
             zone: None,
+        }
+    }
+
+    #[test]
+    fn apps_are_found_by_how_their_ids_begin_each_once_and_none_is_missed() {
+        let ids = ["/a", "/a-b", "/a/b", "/a/b/c", "/ab", "/b/a", "/c"];
+        let with_id = |id: &str| App {
+            id: id.into(),
+            ..app(task())
+        };
+        let mut snapshot = Snapshot::unseen(
+            "prod".into(),
+            at(0),
+            Gap {
+                app: None,
+                what: GapKind::Info,
+                why: String::new(),
+            },
+        );
+        snapshot.apps = ids.iter().map(|id| ((*id).into(), with_id(id))).collect();
+        for (patterns, expected) in [
+            (vec![], ids.to_vec()),
+            (vec!["/**"], ids.to_vec()),
+            (vec!["/a/**"], vec!["/a", "/a-b", "/a/b", "/a/b/c", "/ab"]),
+            (vec!["/c", "/a/b/*", "/a/b"], vec!["/a/b", "/a/b/c", "/c"]),
+            (vec!["/x"], vec![]),
+        ] {
+            let patterns: Vec<_> = patterns.into_iter().map(|p| AppPattern(p.into())).collect();
+            let found: Vec<_> = snapshot.apps_like(&patterns).map(|a| a.id.as_str()).collect();
+            assert_eq!(found, expected, "{patterns:?}");
+            for id in ids {
+                let named = patterns.iter().any(|p| p.matches(&id.into()));
+                assert!(!named || found.contains(&id), "{id}");
+            }
         }
     }
 

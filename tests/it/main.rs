@@ -5,6 +5,7 @@ mod contract;
 mod demo;
 mod deploy;
 mod gates;
+mod looks;
 mod marathon_answers;
 mod policy_files;
 mod process;

@@ -82,7 +82,12 @@ impl Recorded {
 struct Inner {
     troubles: HashMap<On, VecDeque<(Trouble, Option<u32>)>>,
     requests: Vec<Recorded>,
+    reads: VecDeque<String>,
+    read: u64,
 }
+
+/// How many reads are remembered.
+const READS: usize = 10_000;
 
 /// A handle on the trouble; clones share it.
 #[derive(Clone, Default)]
@@ -147,6 +152,28 @@ impl Mischief {
     /// Puts a request on record.
     pub fn record(&self, request: Recorded) {
         self.lock().requests.push(request);
+    }
+
+    /// Puts a read on record.
+    pub fn record_read(&self, path_and_query: &str) {
+        let mut inner = self.lock();
+        inner.read += 1;
+        inner.reads.push_back(path_and_query.to_owned());
+        if inner.reads.len() > READS {
+            inner.reads.pop_front();
+        }
+    }
+
+    /// The path and query of the last reads, as they arrived; the oldest are forgotten.
+    #[must_use]
+    pub fn reads(&self) -> Vec<String> {
+        self.lock().reads.iter().cloned().collect()
+    }
+
+    /// How many reads there have been in all.
+    #[must_use]
+    pub fn read(&self) -> u64 {
+        self.lock().read
     }
 
     /// The requests on record.

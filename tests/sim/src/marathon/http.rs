@@ -191,7 +191,10 @@ async fn handle(context: Context, request: Request<Incoming>) -> Response<Body> 
     };
     let path = percent_decoded(parts.uri.path(), false);
     let header = |name: &str| parts.headers.get(name).and_then(|v| v.to_str().ok());
-    if parts.method != Method::GET && parts.method != Method::HEAD {
+    if parts.method == Method::GET || parts.method == Method::HEAD {
+        let asked = parts.uri.path_and_query().map_or("", |p| p.as_str());
+        context.mischief.record_read(asked);
+    } else {
         context.mischief.record(Recorded {
             method: parts.method.to_string(),
             path: path.clone(),

@@ -4,9 +4,11 @@ use crate::cli::trouble::Trouble;
 use crate::exit::Exit;
 use crate::model::ids::{GroupId, PersonId};
 use crate::model::notice::{MessageRef, Notice};
+use crate::model::report::Form;
 use crate::operator::Operator;
 use crate::ports::clock::Clock;
 use crate::ports::notifier::{Notifier, NotifyError};
+use crate::report::render;
 use crate::settings::{Delivery, SecretPlace, Settings};
 use crate::slack::{Client, Door, Options, Secret, SlackNotifier, router};
 use async_trait::async_trait;
@@ -106,6 +108,7 @@ pub fn connect(settings: &Settings, clock: &Arc<dyn Clock>) -> Result<Slack, Tro
     let client = Arc::new(client);
     let notifier = SlackNotifier::new(
         client.clone(),
+        Arc::new(|report| render(report, Form::Png)),
         clock.clone(),
         slack.channel.clone(),
         slack.operators_channel.clone(),

@@ -68,6 +68,19 @@ pub struct Member {
     pub name: String,
 }
 
+/// A picture to hang below a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Picture {
+    /// File name, with its ending.
+    pub name: String,
+    /// Shown above it.
+    pub title: String,
+    /// What it shows, for those who can't see it; at most 1,000 characters.
+    pub alt: String,
+    /// The picture.
+    pub png: Vec<u8>,
+}
+
 /// A connection to one workspace.
 pub struct Client {
     slack: SlackClient<Connector>,
@@ -104,6 +117,13 @@ struct Posted {
 
 #[derive(Deserialize)]
 struct Anything {}
+
+/// Where Slack wants the bytes of a file, and what it calls the file.
+#[derive(Deserialize)]
+struct UploadPlace {
+    upload_url: String,
+    file_id: String,
+}
 
 #[derive(Deserialize)]
 struct Whoami {
@@ -290,7 +310,7 @@ impl Client {
             .post(channel.unwrap_or_default())
             .map_err(Trouble::Pace)?;
         let url = self
-            .response_url(url)
+            .slacks_own(url, "hooks.slack.com")
             .ok_or_else(|| Trouble::Other("the response_url is not Slack's".to_owned()))?;
         let mut body = message.json();
         body["response_type"] = "ephemeral".into();
@@ -301,10 +321,46 @@ impl Client {
             .map_err(|error| trouble::of(&error))
     }
 
-    /// Only Slack's own: the request was signed, but a check costs nothing, and we would post anywhere.
-    fn response_url(&self, url: &str) -> Option<Url> {
+    /// Hangs a picture into the thread below a message: asks for a place, sends the bytes, says where they
+    /// belong. Slack shows it a moment later.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong; after [`Trouble::Outage`] it may appear all the same.
+    pub async fn hang(&self, below: &MessageRef, picture: Picture) -> Result<(), Trouble> {
+        let Picture {
+            name,
+            title,
+            alt,
+            png,
+        } = picture;
+        let length = png.len().to_string();
+        let params = [
+            ("filename", name.as_str()),
+            ("length", length.as_str()),
+            ("alt_txt", alt.as_str()),
+        ];
+        let place: UploadPlace = self.get("files.getUploadURLExternal", &params).await?;
+        let url = self
+            .slacks_own(&place.upload_url, "files.slack.com")
+            .ok_or_else(|| Trouble::Other("the upload_url is not Slack's".to_owned()))?;
+        self.connector
+            .upload(url, png)
+            .await
+            .map_err(|error| trouble::of(&error))?;
+        let request = serde_json::json!({
+            "files": [{ "id": place.file_id, "title": title }],
+            "channel_id": below.channel,
+            "thread_ts": below.ts,
+        });
+        let Anything {} = self.send("files.completeUploadExternal", &request).await?;
+        Ok(())
+    }
+
+    /// Only Slack's own: its answers are believed, but a check costs nothing, and we would post anywhere.
+    fn slacks_own(&self, url: &str, host: &str) -> Option<Url> {
         let url: Url = url.parse().ok()?;
-        let slack = url.scheme() == "https" && url.host_str() == Some("hooks.slack.com");
+        let slack = url.scheme() == "https" && url.host_str() == Some(host);
         (slack || url.origin() == self.api.origin()).then_some(url)
     }
 

@@ -86,6 +86,26 @@ impl Connector {
         }
     }
 
+    /// Posts the bytes of a file to the address that Slack gave for it. The address is the permission: no
+    /// token goes with it, and only the status counts.
+    ///
+    /// # Errors
+    ///
+    /// When Slack did not take it; the text holds no part of the address.
+    pub async fn upload(&self, url: Url, bytes: Vec<u8>) -> ClientResult<()> {
+        let request = self
+            .http
+            .post(url)
+            .header(header::CONTENT_TYPE, "application/octet-stream");
+        let answer = request.body(bytes).send().await.map_err(transport)?;
+        let status = answer.status();
+        let text = read(answer).await?;
+        match status {
+            StatusCode::OK => Ok(()),
+            status => Err(http_error(status, &text)),
+        }
+    }
+
     async fn send<R: DeserializeOwned>(
         &self,
         request: RequestBuilder,

@@ -4,12 +4,13 @@
 //! Slack refuses for its form is sent again as one plain sentence: a verdict must appear. Keeps nothing:
 //! the operator knows what is visible.
 
-use super::client::Client;
+use super::client::{Client, Picture};
 use super::limits;
 use super::render::{self, Message};
 use super::trouble::Trouble;
 use crate::model::ids::{GroupId, PersonId};
 use crate::model::notice::{MessageRef, Notice, NoticeBody};
+use crate::model::report::Report;
 use crate::ports::clock::Clock;
 use crate::ports::notifier::{Notifier, NotifyError};
 use async_trait::async_trait;
@@ -22,9 +23,13 @@ const AFTER_OUTAGE: Duration = Duration::from_secs(5);
 /// After what only a person can mend.
 const AFTER_SET_UP: Duration = Duration::from_secs(60);
 
+/// Draws the chart of a run as a PNG. Slow: not for the thread that tells people.
+pub type Draw = Arc<dyn Fn(&Report) -> Vec<u8> + Send + Sync>;
+
 /// Tells people in Slack.
 pub struct SlackNotifier {
     client: Arc<Client>,
+    draw: Draw,
     clock: Arc<dyn Clock>,
     channel: String,
     operators_channel: String,
@@ -35,6 +40,7 @@ impl SlackNotifier {
     /// `operators_channel`.
     pub fn new(
         client: Arc<Client>,
+        draw: Draw,
         clock: Arc<dyn Clock>,
         channel: String,
         operators_channel: Option<String>,
@@ -42,6 +48,7 @@ impl SlackNotifier {
         let operators_channel = operators_channel.unwrap_or_else(|| channel.clone());
         Self {
             client,
+            draw,
             clock,
             channel,
             operators_channel,
@@ -60,6 +67,39 @@ impl SlackNotifier {
                 None,
             ) => &self.operators_channel,
         }
+    }
+
+    /// Hangs the chart below a verdict that people can see now. Beside everything else: no stop waits for a
+    /// picture, and a verdict without one is still a verdict, so it is tried once.
+    fn hang_chart(&self, report: &Report, below: MessageRef) {
+        let (client, draw, report) = (self.client.clone(), self.draw.clone(), report.clone());
+        tokio::spawn(async move {
+            let run = report.run.clone();
+            let title = format!("{run}: {}", report.plan.apps);
+            let alt = format!(
+                "Chart of run {run}: bad share of every probe, tasks that serve, evidence for an abort and every kill \
+                 on one time axis"
+            );
+            let Ok(png) = tokio::task::spawn_blocking(move || draw(&report)).await else {
+                tracing::error!(%run, "the chart could not be drawn; the verdict is told without it");
+                return;
+            };
+            let name = format!("{run}.png");
+            if let Err(trouble) = client
+                .hang(
+                    &below,
+                    Picture {
+                        name,
+                        title,
+                        alt,
+                        png,
+                    },
+                )
+                .await
+            {
+                tracing::warn!(%run, why = %trouble.sentence(), "the chart is not in Slack; it is in the report's folder");
+            }
+        });
     }
 
     async fn put(
@@ -120,6 +160,10 @@ impl Notifier for SlackNotifier {
         if let Err(Trouble::Ours(what)) = &answer {
             tracing::error!(key = %notice.key, %what, "Slack refuses the form of a message; its sentence alone is sent");
             answer = self.put(notice, shown, &plain(&message)).await;
+        }
+        if let (NoticeBody::Verdict(report), None, Ok(at)) = (&notice.body, shown, &answer) {
+            let thread = notice.under.clone().filter(is_slack);
+            self.hang_chart(report, thread.unwrap_or_else(|| at.clone()));
         }
         let later = |trouble: &Trouble, after| NotifyError::Later {
             why: trouble.sentence(),

@@ -73,6 +73,14 @@ async fn a_run_is_asked_for_approved_watched_and_told_in_one_message() {
         .filter(|m| m.thread_ts.is_none())
         .count();
     assert_eq!(cards, 1, "one message a run");
+    let chart = world
+        .slack
+        .wait_until(|s| s.files().into_iter().next(), SOON)
+        .await
+        .expect("the chart");
+    assert_eq!(chart.shared, Some((card.channel.clone(), card.ts.clone())));
+    assert!(chart.bytes.starts_with(b"\x89PNG"), "{} bytes", chart.bytes.len());
+    assert!(chart.title.contains("/shop/cart"), "{}", chart.title);
     assert_eq!(world.sim.kills().len(), 1);
     assert_eq!(run.intents.len(), 1);
 

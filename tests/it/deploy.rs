@@ -145,6 +145,8 @@ async fn the_slack_app_points_at_routes_that_are_there_and_has_the_scopes_that_a
         ("views.open", None),
         ("users.info", Some("users:read")),
         ("usergroups.users.list", Some("usergroups:read")),
+        ("files.getUploadURLExternal", Some("files:write")),
+        ("files.completeUploadExternal", Some("files:write")),
     ];
     let mut needed: BTreeSet<&str> = ["commands"].into();
     let mut found = 0;

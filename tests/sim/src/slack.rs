@@ -83,6 +83,25 @@ impl Message {
     }
 }
 
+/// A file that the bot sent.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct File {
+    /// Slack's id for it.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// What it shows, for those who can't see it.
+    pub alt: String,
+    /// How many bytes were announced.
+    pub announced: usize,
+    /// Its bytes, once they came.
+    pub bytes: Vec<u8>,
+    /// Its title, once it was shared.
+    pub title: String,
+    /// Where it was shared: the channel and the thread's parent.
+    pub shared: Option<(String, String)>,
+}
+
 /// A dialogue the bot opened.
 #[derive(Clone, Debug, PartialEq)]
 pub struct View {
@@ -198,6 +217,9 @@ struct Held {
     violations: BTreeMap<String, usize>,
     calls: Vec<(String, Value)>,
     bot: Option<String>,
+    /// Where this Slack listens, for the addresses it gives out.
+    base: String,
+    files: Vec<File>,
 }
 
 impl Held {
@@ -286,6 +308,7 @@ impl Slack {
             held: Arc::default(),
             changed: watch::Sender::new(0),
         };
+        slack.held().base = slack.base();
         for m in [
             Member::full("U0ANA0001", "ana"),
             Member::full("U0BEN0002", "ben"),
@@ -305,6 +328,7 @@ impl Slack {
         let app = Router::new()
             .route("/api/{method}", any(api))
             .route("/hook/{id}", post(hook))
+            .route("/upload/{id}", post(upload))
             .merge(page::routes())
             .with_state(slack.clone());
         tokio::spawn(async move {
@@ -365,6 +389,16 @@ impl Slack {
     /// Every message now, oldest first.
     pub fn messages(&self) -> Vec<Message> {
         self.held().messages.clone()
+    }
+
+    /// Every file that was shared, oldest first.
+    pub fn files(&self) -> Vec<File> {
+        let held = self.held();
+        held.files
+            .iter()
+            .filter(|f| f.shared.is_some())
+            .cloned()
+            .collect()
     }
 
     /// Every private word, as (user, text), oldest first.
@@ -615,6 +649,34 @@ fn called(held: &mut Held, method: &str, args: &Value) -> Result<Value, Value> {
             held.messages.remove(at);
             Ok(json!({"ok": true, "channel": channel, "ts": ts}))
         }
+        "files.getUploadURLExternal" => {
+            let announced = text(args, "length").parse().unwrap_or(0);
+            if text(args, "filename").is_empty() || announced == 0 {
+                return Err(failed("missing_argument"));
+            }
+            let id = format!("F{:010}", held.next());
+            held.files.push(File {
+                id: id.clone(),
+                name: text(args, "filename").to_owned(),
+                alt: text(args, "alt_txt").to_owned(),
+                announced,
+                ..File::default()
+            });
+            Ok(json!({"ok": true, "upload_url": format!("{}/upload/{id}", held.base), "file_id": id}))
+        }
+        "files.completeUploadExternal" => {
+            let channel = text(args, "channel_id");
+            place(held, channel)?;
+            let wanted = &args["files"][0];
+            let file = held
+                .files
+                .iter_mut()
+                .find(|f| Some(f.id.as_str()) == wanted["id"].as_str() && !f.bytes.is_empty())
+                .ok_or_else(|| failed("file_not_found"))?;
+            file.title = text(wanted, "title").to_owned();
+            file.shared = Some((channel.to_owned(), text(args, "thread_ts").to_owned()));
+            Ok(json!({"ok": true, "files": [{"id": file.id, "title": file.title}]}))
+        }
         "views.open" => {
             let trigger = held
                 .triggers
@@ -679,6 +741,18 @@ fn called(held: &mut Held, method: &str, args: &Value) -> Result<Value, Value> {
             })
             .ok_or_else(|| failed("channel_not_found")),
         _ => Err(failed("unknown_method")),
+    }
+}
+
+/// Takes the bytes of an announced file; like the real one it wants no token, and answers in plain text.
+async fn upload(Ax(slack): Ax<Slack>, Path(id): Path<String>, body: Bytes) -> Response {
+    let taken = slack.change(|h| {
+        let file = h.files.iter_mut().find(|f| f.id == id)?;
+        (file.announced == body.len()).then(|| file.bytes = body.to_vec())
+    });
+    match taken {
+        Some(()) => (StatusCode::OK, format!("OK - {}", body.len())).into_response(),
+        None => (StatusCode::BAD_REQUEST, "no such upload, or another length").into_response(),
     }
 }
 

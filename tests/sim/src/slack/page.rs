@@ -31,7 +31,7 @@ blockquote{margin:4px 0;padding-left:12px;border-left:4px solid var(--line)}hr{b
 .row{display:flex;gap:8px;flex-wrap:wrap;margin:8px 0}button{font:inherit;font-weight:600;min-height:36px;padding:4px 14px;border-radius:6px;border:1px solid var(--line);background:var(--bg);color:var(--fg);cursor:pointer}
 button.primary{background:var(--go);border-color:var(--go);color:#fff}button.danger{background:var(--stop);border-color:var(--stop);color:#fff}
 footer{position:fixed;bottom:0;left:0;right:0;background:var(--bg);border-top:1px solid var(--line);padding:10px 16px}footer form{max-width:728px;margin:auto;display:flex;gap:8px;align-items:center}
-input,textarea{font:inherit;flex:1;width:100%;min-width:0;padding:7px 10px;border:1px solid var(--line);border-radius:6px;background:var(--bg);color:var(--fg)}.wrong{color:var(--stop)}";
+img{max-width:100%;border:1px solid var(--line);border-radius:6px}input,textarea{font:inherit;flex:1;width:100%;min-width:0;padding:7px 10px;border:1px solid var(--line);border-radius:6px;background:var(--bg);color:var(--fg)}.wrong{color:var(--stop)}";
 
 const SCRIPT: &str = "
 const near=()=>innerHeight+scrollY>document.body.scrollHeight-80;
@@ -44,6 +44,7 @@ if(v!==document.body.dataset.v&&!(t&&t.value)){sessionStorage.end=near()?'yes':'
 pub(super) fn routes() -> Router<Slack> {
     Router::new()
         .route("/", get(home))
+        .route("/files/{id}", get(file))
         .route("/state", get(state))
         .route("/click", post(click))
         .route("/command", post(command))
@@ -234,6 +235,13 @@ fn wrap(version: u64, script: &str, inner: &str) -> Html<String> {
     ))
 }
 
+async fn file(Ax(slack): Ax<Slack>, Path(id): Path<String>) -> Response {
+    match slack.files().into_iter().find(|f| f.id == id) {
+        Some(file) => ([(header::CONTENT_TYPE, "image/png")], file.bytes).into_response(),
+        None => (StatusCode::NOT_FOUND, "there is no such file").into_response(),
+    }
+}
+
 async fn state(Ax(slack): Ax<Slack>) -> String {
     slack.changed.borrow().to_string()
 }
@@ -275,6 +283,17 @@ async fn home(Ax(slack): Ax<Slack>, Query(q): Query<Fields>) -> Html<String> {
         );
         let inner = blocks(&slack, &m.blocks, &m.text, Some((m, who)));
         cards.push((m.ts.clone(), format!("<article class=\"{reply}\"><div class=face>H</div><div class=body><span class=who>Heartbreak</span> <span class=dim>#{}{edited}</span>{inner}</div></article>", esc(name))));
+    }
+    for file in slack.files() {
+        let (channel, thread) = file.shared.clone().unwrap_or_default();
+        let name = channels.get(&channel).map_or("", |c| c.0.as_str());
+        // Just below the last message of its thread, so below what it belongs to.
+        let below = messages
+            .iter()
+            .filter(|m| m.ts == thread || m.thread_ts.as_ref() == Some(&thread))
+            .map(|m| m.ts.clone())
+            .max();
+        cards.push((format!("{}~{}", below.unwrap_or(thread), file.id), format!("<article class=reply><div class=face>H</div><div class=body><span class=who>Heartbreak</span> <span class=dim>#{}</span><p>{}</p><img src=\"/files/{}\" alt=\"{}\"></div></article>", esc(name), esc(&file.title), encode(&file.id), esc(&file.alt))));
     }
     for e in whispers.iter().filter(|e| e.user == who) {
         let inner = blocks(&slack, &e.blocks, &e.text, None);

@@ -122,6 +122,8 @@ mod tests {
             limits: vec![],
             design: String::new(),
             differences: vec![],
+            about_design: String::new(),
+            pairs: None,
         };
         assert_eq!(Exit::from(&verdict).code(), expected, "{outcome} {hypothesis}");
     }

@@ -31,6 +31,9 @@ const SLACK_MAX: Duration = Duration::from_secs(20);
 /// How long one run may take before the demo gives up.
 const RUN_MAX: Duration = Duration::from_secs(90);
 
+/// Processes of each service: one more than its kills, so that every sham has one to name.
+const TASKS: u32 = 6;
+
 /// One of the two services of the demo.
 struct Service {
     app: &'static str,
@@ -45,7 +48,7 @@ const SOUND: Service = Service {
     policy: "cart-survives-task-loss",
     title: "a sound service",
     flavour: Flavour::Sound,
-    kills: 2,
+    kills: 5,
 };
 
 const FLAWED: Service = Service {
@@ -53,7 +56,7 @@ const FLAWED: Service = Service {
     policy: "leaky-cart-survives-task-loss",
     title: "the same service with a flaw: its connection pool never forgets a dead backend",
     flavour: Flavour::Flawed,
-    kills: 3,
+    kills: 5,
 };
 
 /// Everything that has to stay alive while the story is told.
@@ -80,7 +83,7 @@ pub async fn tell(args: DemoArgs) -> Result<Exit, Trouble> {
     }
     let denied = |report: &Report| report.denied.is_some();
     let as_told = outcome(&held) == Some((Outcome::Completed, HypothesisResult::Held))
-        && outcome(&aborted).is_some_and(|(o, _)| o == Outcome::Aborted)
+        && outcome(&aborted) == Some((Outcome::Aborted, HypothesisResult::Disproved))
         && aborted.kills_after_breach == 0;
     let good = as_told || denied(&held) || denied(&aborted);
     let Stage {
@@ -99,7 +102,7 @@ pub async fn tell(args: DemoArgs) -> Result<Exit, Trouble> {
     } else {
         Err(Trouble::new(
             Exit::Ours,
-            "the story did not go as it should: the sound service should have held and the flawed one should have been aborted",
+            "the story did not go as it should: the sound service should have held and the flawed one should have been aborted and disproved",
         ))
     }
 }
@@ -117,7 +120,7 @@ async fn set(args: DemoArgs) -> Result<Stage, Trouble> {
         )
     };
     let app = |service: &Service| {
-        AppSpec::new(service.app, 4)
+        AppSpec::new(service.app, TASKS)
             .label("chaos", "opt-in")
             .label("team", "demo")
             .health_checks(true)
@@ -147,7 +150,7 @@ async fn set(args: DemoArgs) -> Result<Stage, Trouble> {
     say(&format!("  Marathon        {}", sim.url()));
     for (service, balancer, _) in &with_load {
         say(&format!(
-            "  {:<15} 4 processes behind a balancer at {}, {TRAFFIC} requests/s ({})",
+            "  {:<15} {TASKS} processes behind a balancer at {}, {TRAFFIC} requests/s ({})",
             service.app,
             balancer.url(),
             service.title
@@ -424,7 +427,10 @@ impl Said {
                 Phase::Baseline => say(&format!(
                     "{at}  measuring the steady state before anything is touched"
                 )),
-                Phase::Steps => {}
+                Phase::Steps => say(&format!(
+                    "{at}  steady. Every kill has a sham: everything but the kill, in an order that was drawn. \
+                     What happens after both is no finding"
+                )),
                 Phase::Recovery => say(&format!(
                     "{at}  all kills made; waiting until the app is whole and steady"
                 )),
@@ -445,6 +451,13 @@ impl Said {
         }
         for intent in run.intents.iter().skip(self.intents) {
             let tasks: Vec<&str> = intent.targets.iter().map(|t| t.task.as_str()).collect();
+            if intent.sham {
+                say(&format!(
+                    "{at}  sham: everything but the kill of {}",
+                    tasks.join(", ")
+                ));
+                continue;
+            }
             say(&format!(
                 "{at}  KILL {} ({} requests so far: {ok} good, {failed} failed)",
                 tasks.join(", "),
@@ -452,7 +465,8 @@ impl Said {
             ));
         }
         self.intents = run.intents.len();
-        let resolved = run.intents.iter().filter(|i| !i.is_charged()).count();
+        let real = run.intents.iter().filter(|i| !i.sham);
+        let resolved = real.filter(|i| !i.is_charged()).count();
         if resolved > self.resolved {
             self.resolved = resolved;
             say(&format!(
@@ -474,9 +488,13 @@ fn tell_verdict(report: &Report, front: &(Balancer, Load)) {
         for line in &verdict.lines {
             say(&format!("           {line}"));
         }
-        say(&format!("           Design: {}.", verdict.design));
+        say(&format!("           {}", verdict.about_design));
+        if let Some(unseen) = verdict.limits.first() {
+            say(&format!("           {unseen}"));
+        }
     }
-    let killed: usize = report.intents.iter().map(|i| i.targets.len()).sum();
+    let real = report.intents.iter().filter(|i| !i.sham);
+    let killed: usize = real.map(|i| i.targets.len()).sum();
     let (ok, failed) = front.1.counts();
     let planned = report.plan.kills();
     say(&format!(
@@ -653,13 +671,14 @@ spec:
     windows: [ {{ days: [mon, tue, wed, thu, fri, sat, sun], from: \"08:00\", to: \"20:00\" }} ]
     timezone: {zone}
     onDemand: true
-  blastRadius: {{ maxTasks: 1, maxPercent: 25, minHealthy: 3 }}
+  blastRadius: {{ maxTasks: 1, maxPercent: 25, minHealthy: 4 }}
   rateLimit: {{ kills: 5, per: 1h, burst: 5 }}
   steadyState:
     interval: 200ms
     timeout: 150ms
     baseline: {{ for: 3s, max: 20s }}
-    recovery: {{ within: 20s, hold: 2s }}
+    recovery: {{ within: 20s, hold: 1s }}
+    control: {{ design: sham, real: 5, sham: 5, window: 2s, settle: 1s, margin: 2.5pp }}
     probes:
       - name: front-door
         role: abort

@@ -183,6 +183,7 @@ pub fn plan() -> Plan {
             .map(|number| Step {
                 number,
                 targets: vec![target(number - 1)],
+                slot: None,
             })
             .collect(),
         gap: Duration::from_secs(60),
@@ -222,6 +223,8 @@ pub fn verdict() -> Verdict {
         limits: vec![],
         design: String::new(),
         differences: vec![],
+        about_design: String::new(),
+        pairs: None,
     }
 }
 

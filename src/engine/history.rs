@@ -9,10 +9,14 @@ use crate::model::command::{Command, Person};
 use crate::model::entry::{Body, Entry};
 use crate::model::experiment::AbortCause;
 use crate::model::halt::Halt;
-use crate::model::ids::{AppId, ClusterName, IntentId, PolicyDigest, PolicyName, RunId, Seq};
+use crate::model::ids::{
+    AppId, ClusterName, IntentId, PlanDigest, PolicyDigest, PolicyName, ProbeName, RunId, Seq,
+};
 use crate::model::notice::MessageRef;
 use crate::model::plan::Plan;
+use crate::model::policy::Mode;
 use crate::model::run::{Aborted, Intent, IntentState, Phase, Run};
+use crate::model::verdict::{HypothesisResult, Pair, Verdict};
 use crate::model::view::TimelineItem;
 use chrono::{DateTime, TimeDelta, Utc};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -25,6 +29,11 @@ const TIMELINE_KEPT: usize = 5_000;
 const KEYS_KEPT: TimeDelta = TimeDelta::hours(24);
 /// How long kills are remembered for rates and distances: longer than any limit may reach back.
 const KILLS_KEPT: TimeDelta = TimeDelta::days(400);
+
+/// How long a pair of slots counts for later verdicts: a service of a year ago is another service.
+const PAIRS_KEPT: TimeDelta = TimeDelta::days(90);
+/// How many pairs are kept for each probe of an experiment: the most that a verdict may rest on.
+const PAIRS_MAX: usize = 50;
 
 /// The fold of the journal.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -59,8 +68,18 @@ pub struct Ledger {
     pub timeline: VecDeque<TimelineItem>,
     /// Events that people have to be told once each: key, and what.
     pub news: BTreeMap<String, News>,
+    /// Pairs of slots of ended runs, by the experiment that measured them, oldest first.
+    pairs: BTreeMap<PlanDigest, VecDeque<Measured>>,
     /// How many entries of each kind: for tests that hold metrics against the journal.
     pub counts: BTreeMap<&'static str, u64>,
+}
+
+/// One pair of slots that counts for later verdicts on the same experiment.
+#[derive(Clone, Debug, PartialEq)]
+struct Measured {
+    at: DateTime<Utc>,
+    probe: ProbeName,
+    pair: Pair,
 }
 
 /// Something that people are told once.
@@ -319,6 +338,7 @@ impl Ledger {
                 self.note_run(at, "abort", run, cause.to_string());
             }
             Body::Ended { run, verdict } => {
+                self.remember_pairs(at, run, verdict);
                 self.with(run, |r| {
                     r.verdict = Some((**verdict).clone());
                     r.phase = Phase::Ended;
@@ -367,7 +387,9 @@ impl Ledger {
         for target in &intent.targets {
             by_app.entry(&target.app).or_default().push(target.task.as_str());
         }
+        let mut enforced = false;
         if let Some(run) = self.runs.get_mut(&intent.run) {
+            enforced = run.plan.mode == Mode::Enforce;
             run.intents.push(intent.clone());
             if !intent.sham {
                 self.kills.extend(by_app.iter().map(|(app, tasks)| Kill {
@@ -385,12 +407,12 @@ impl Ledger {
         self.kills.retain(|k| k.over.is_none() || at - k.at < KILLS_KEPT);
         for (app, tasks) in by_app {
             let ids = tasks.join(", ");
-            let what = if intent.sham {
-                format!("rehearsed the kill of {ids}")
-            } else {
-                format!("killing {ids}")
+            let (kind, what) = match (intent.sham, enforced) {
+                (false, _) => ("kill", format!("killing {ids}")),
+                (true, true) => ("sham", format!("a sham: everything but the kill of {ids}")),
+                (true, false) => ("kill", format!("rehearsed the kill of {ids}")),
             };
-            self.note_apps(at, "kill", &intent.run, vec![app.clone()], what);
+            self.note_apps(at, kind, &intent.run, vec![app.clone()], what);
         }
     }
 
@@ -470,6 +492,40 @@ impl Ledger {
             self.timeline.pop_front();
         }
         self.timeline.push_back(item);
+    }
+
+    /// Keeps the pairs that a run measured itself, for runs of the same experiment that come after it.
+    ///
+    /// A disproof begins anew: what led to it must not weigh on the test of its mending.
+    fn remember_pairs(&mut self, at: DateTime<Utc>, run: &RunId, verdict: &Verdict) {
+        let Some(plan) = self.runs.get(run).map(|r| &r.plan) else {
+            return;
+        };
+        if verdict.pairs.is_none() || plan.mode != Mode::Enforce {
+            return;
+        }
+        let known = self.pairs.entry(plan.experiment()).or_default();
+        if verdict.hypothesis == HypothesisResult::Disproved {
+            known.clear();
+            return;
+        }
+        for difference in &verdict.differences {
+            let own = difference.pairs.iter().filter(|pair| pair.run == *run);
+            known.extend(own.map(|pair| Measured {
+                at,
+                probe: difference.probe.clone(),
+                pair: pair.clone(),
+            }));
+        }
+        known.retain(|m| at - m.at < PAIRS_KEPT);
+        let most = PAIRS_MAX * verdict.differences.len().max(1);
+        known.drain(..known.len().saturating_sub(most));
+    }
+
+    /// Pairs of slots that earlier runs of this experiment measured, oldest first.
+    pub fn earlier_pairs(&self, experiment: &PlanDigest) -> Vec<(ProbeName, Pair)> {
+        let known = self.pairs.get(experiment).into_iter().flatten();
+        known.map(|m| (m.probe.clone(), m.pair.clone())).collect()
     }
 
     /// Drops the oldest ended runs; never one that still has a charge.

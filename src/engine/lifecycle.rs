@@ -260,17 +260,12 @@ fn between_steps(view: &View<'_>, run: &Run) -> Turn {
     match whole_and_steady(view, run) {
         Err(why) if view.now > overdue => Turn::Abort {
             run: run.id.clone(),
-            cause: AbortCause::Kill {
-                why: format!(
-                    "not recovered within {} s: {why}",
-                    run.plan.hypothesis.recovery.within.as_secs()
-                ),
-            },
+            cause: AbortCause::NotRecovered { step: last.step, why },
         },
         Err(why) => Turn::Wait { why },
         Ok(()) if view.now < last.at + span(run.plan.gap) => Turn::Wait {
             why: format!(
-                "the gap of {} s between kills is not over",
+                "the gap of {} s between steps is not over",
                 run.plan.gap.as_secs()
             ),
         },

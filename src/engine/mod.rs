@@ -13,5 +13,6 @@ pub mod planner;
 pub mod rate;
 pub mod report;
 pub mod schedule;
+pub mod slots;
 pub mod steady_state;
 pub mod targets;

@@ -5,15 +5,18 @@ use super::gates;
 use super::history::Ledger;
 use super::ownership::Ownership;
 use super::schedule;
+use super::slots;
 use super::targets::{self, Fit, Lot};
 use crate::model::command::Person;
+use crate::model::experiment::Control;
 use crate::model::ids::RunId;
-use crate::model::plan::{Plan, PlannedApp};
+use crate::model::plan::{Plan, PlannedApp, Step, Target};
 use crate::model::policy::{Limits, Mode, Policy};
-use crate::model::snapshot::{App, Snapshot};
+use crate::model::snapshot::{App, Snapshot, Task};
 use crate::model::view::Exclusion;
 use chrono::{DateTime, Utc};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 /// What a plan is made from.
 #[derive(Clone, Debug)]
@@ -130,7 +133,9 @@ pub fn plan(wanted: &Wanted<'_>) -> Result<(Plan, Vec<Exclusion>), NoPlan> {
         for (app, remarks) in apps {
             let (drawn, tasks_left_out) = targets::draw(policy, app, &lot, wanted.now);
             left_out.extend(tasks_left_out);
-            match faults::steps(&policy.fault, app, &drawn, |most| lot.up_to(most)) {
+            let steps = faults::steps(&policy.fault, app, &drawn, |most| lot.up_to(most))
+                .and_then(|(steps, gap)| with_shams(policy, app, &drawn, &lot, steps, gap));
+            match steps {
                 Err(why) => left_out.push(Exclusion {
                     what: app.id.to_string(),
                     why,
@@ -173,6 +178,28 @@ pub fn plan(wanted: &Wanted<'_>) -> Result<(Plan, Vec<Exclusion>), NoPlan> {
         Some(first) => format!("nothing can be hit now: {}", first.why),
     };
     Err(NoPlan { why, left_out })
+}
+
+/// The steps with a sham for each of them, where the design wants that, and the least time between two.
+fn with_shams(
+    policy: &Policy,
+    app: &App,
+    drawn: &[&Task],
+    lot: &Lot<'_>,
+    steps: Vec<Step>,
+    gap: Duration,
+) -> Result<(Vec<Step>, Duration), String> {
+    let control = &policy.hypothesis.control;
+    if !matches!(control, Control::Sham { .. }) {
+        return Ok((steps, gap));
+    }
+    let killed: BTreeSet<_> = steps.iter().flat_map(|s| &s.targets).map(|t| &t.task).collect();
+    let spare: Vec<Target> = drawn
+        .iter()
+        .filter(|task| !killed.contains(&task.id))
+        .map(|task| Target::of(app, task))
+        .collect();
+    Ok((slots::in_pairs(steps, &spare, lot)?, gap.max(control.slot())))
 }
 
 /// A policy without a single app, and which of its words to look at.

@@ -1,6 +1,7 @@
 //! Which apps and tasks may be hit: candidates, exclusions with reasons, and the seeded choice.
 
 use super::ownership::{Consent, Ownership};
+use crate::model::experiment::Control;
 use crate::model::policy::{Fairness, Limits, Policy};
 use crate::model::snapshot::{App, Task, TaskState};
 use crate::model::view::Exclusion;
@@ -25,6 +26,18 @@ pub fn fits(policy: &Policy, app: &App, limits: &Limits, ownership: &Ownership) 
     }
     if let Some(pattern) = limits.forbidden_apps.iter().find(|p| p.matches(&app.id)) {
         return Fit::No(format!("{} is forbidden by the settings ({pattern})", app.id));
+    }
+    match &policy.hypothesis.control {
+        control if control.left_alone() == Some(&app.id) => {
+            return Fit::No(format!("{} is the control group: it is left alone", app.id));
+        }
+        Control::Parallel { experiment, .. } if *experiment != app.id => {
+            return Fit::No(format!(
+                "{} is not the experimental group, {experiment} is",
+                app.id
+            ));
+        }
+        _ => {}
     }
     let mut remarks = match ownership.consent(app, &policy.team) {
         Consent::Yes(remark) => vec![remark],
@@ -130,6 +143,11 @@ impl Lot<'_> {
     /// The rank of an item; the smallest is drawn first.
     pub fn rank(&self, item: &str) -> [u8; 32] {
         Sha256::digest(format!("v1|{}|{}|pick|{item}", self.seed, self.purpose).as_bytes()).into()
+    }
+
+    /// Heads or tails.
+    pub fn coin(&self, item: &str) -> bool {
+        self.rank(item)[0] & 1 == 1
     }
 
     /// A number from 1 to `most`.

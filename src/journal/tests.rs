@@ -383,15 +383,19 @@ async fn an_entry_that_could_not_be_read_again_is_not_written() {
     use crate::model::verdict::{Difference, HypothesisResult, Outcome, Verdict};
     let difference = Difference {
         probe: "p".into(),
-        before_bad: 0,
-        before_observed: 0,
-        after_bad: 0,
-        after_observed: 0,
+        control_bad: 0,
+        control_observed: 0,
+        experiment_bad: 0,
+        experiment_observed: 0,
         difference: f64::NAN,
         low: 0.0,
         high: 0.0,
         margin: 0.0,
         says: HypothesisResult::Held,
+        pairs: vec![],
+        chance: None,
+        smallest: None,
+        latency: None,
     };
     let verdict = Verdict {
         outcome: Outcome::Completed,
@@ -402,6 +406,8 @@ async fn an_entry_that_could_not_be_read_again_is_not_written() {
         limits: vec![],
         design: String::new(),
         differences: vec![difference],
+        about_design: String::new(),
+        pairs: None,
     };
     let body = Body::Ended {
         run: RunId::new("r-1"),

@@ -8,7 +8,7 @@ pub use source::{
     AnyOf, Decimal, Graphite, Haproxy, Http, Influxdb, JsonRule, JsonWant, Prometheus, Source, StatusRange,
 };
 
-use super::ids::ProbeName;
+use super::ids::{AppId, ProbeName};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::time::Duration;
@@ -57,6 +57,12 @@ pub struct Hypothesis {
     pub budget: Option<u64>,
     /// At least one with role `abort` in a policy that kills.
     pub probes: Vec<ProbeSpec>,
+    /// How control and experiment are told apart. What an older version wrote has none: before/after.
+    #[serde(default, skip_serializing_if = "Control::is_before_after")]
+    pub control: Control,
+    /// The difference that is tolerated; half of each probe's limit when it is not declared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub margin: Option<Share>,
 }
 
 impl Hypothesis {
@@ -64,6 +70,102 @@ impl Hypothesis {
     pub fn abort_probes(&self) -> impl Iterator<Item = &ProbeSpec> {
         self.probes.iter().filter(|p| p.role == Role::Abort)
     }
+
+    /// The probes that the verdict counts, in the group that is experimented on: each of them is compared
+    /// with its counterpart in the control group, or with itself at other times.
+    ///
+    /// Where two apps are compared, a probe without a counterpart counts for nothing.
+    pub fn verdict_probes(&self) -> impl Iterator<Item = &ProbeSpec> {
+        let two = self.control.left_alone().is_some();
+        self.probes.iter().filter(move |p| {
+            p.role != Role::Observe
+                && p.group() == Group::Experiment
+                && (!two || self.counterpart(&p.name).is_some())
+        })
+    }
+
+    /// The probe of the control group that belongs to one of the experimental group.
+    pub fn counterpart(&self, probe: &ProbeName) -> Option<&ProbeSpec> {
+        self.probes.iter().find(|p| p.control_for.as_ref() == Some(probe))
+    }
+
+    /// The difference that is tolerated for a probe, as a share.
+    pub fn margin_of(&self, probe: &ProbeSpec) -> f64 {
+        self.margin.map_or(probe.max.as_f64() / 2.0, Share::as_f64)
+    }
+}
+
+/// How control and experiment are told apart (`steady-state` §3).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "design")]
+pub enum Control {
+    /// The same app before the first kill: the weakest design.
+    #[default]
+    BeforeAfter,
+    /// Windows of the same app after a kill against windows after a sham, in pairs, their order drawn.
+    Sham {
+        /// Pairs that a verdict rests on. A run with fewer adds the pairs of earlier runs; it never kills more.
+        pairs: u32,
+        /// How long each slot is compared.
+        window: Duration,
+        /// The least time between the end of a window and the next slot.
+        settle: Duration,
+    },
+    /// Two apps of the same definition side by side, each with its own probes.
+    Parallel {
+        /// The app that is left alone.
+        control: AppId,
+        /// The app that is hit.
+        experiment: AppId,
+    },
+    /// Before against after, less what an untouched app did meanwhile.
+    Reference {
+        /// The app that is left alone.
+        app: AppId,
+    },
+}
+
+impl Control {
+    /// Whether there is no control group at all.
+    pub fn is_before_after(&self) -> bool {
+        *self == Self::BeforeAfter
+    }
+
+    /// The least time between two slots; none of its own for other designs.
+    pub fn slot(&self) -> Duration {
+        match self {
+            Self::Sham { window, settle, .. } => window.saturating_add(*settle),
+            Self::BeforeAfter | Self::Parallel { .. } | Self::Reference { .. } => Duration::ZERO,
+        }
+    }
+
+    /// The app that must be left alone: the control group.
+    pub fn left_alone(&self) -> Option<&AppId> {
+        match self {
+            Self::Parallel { control: app, .. } | Self::Reference { app } => Some(app),
+            Self::BeforeAfter | Self::Sham { .. } => None,
+        }
+    }
+
+    /// The name of the design, and how much a verdict under it can be trusted.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::BeforeAfter => "weak (before/after)",
+            Self::Sham { .. } => "good (sham slots)",
+            Self::Parallel { .. } => "strong (parallel apps)",
+            Self::Reference { .. } => "moderate (reference app)",
+        }
+    }
+}
+
+/// Which of the two groups a probe looks at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Group {
+    /// The app that is left alone.
+    Control,
+    /// The app that is hit.
+    Experiment,
 }
 
 /// The stretch before the first kill, in which the steady state has to show itself.
@@ -120,6 +222,9 @@ pub struct ProbeSpec {
     /// Missed samples in a row that abort, where not as the hypothesis has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub abort_after: Option<u32>,
+    /// Looks at the control group, and is compared with this probe of the experimental group.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub control_for: Option<ProbeName>,
 }
 
 impl ProbeSpec {
@@ -136,6 +241,15 @@ impl ProbeSpec {
             every: None,
             relative: None,
             abort_after: None,
+            control_for: None,
+        }
+    }
+
+    /// Which group it looks at.
+    pub fn group(&self) -> Group {
+        match self.control_for {
+            Some(_) => Group::Control,
+            None => Group::Experiment,
         }
     }
 }
@@ -278,6 +392,13 @@ pub enum AbortCause {
         /// What.
         why: String,
     },
+    /// The app was not whole and steady again in time after a step.
+    NotRecovered {
+        /// Which step, from 1.
+        step: u32,
+        /// What was still missing.
+        why: String,
+    },
 }
 
 impl AbortCause {
@@ -294,6 +415,7 @@ impl AbortCause {
             Self::Gate { .. } => "gate",
             Self::Restarted => "operator restarted",
             Self::Kill { .. } => "kill",
+            Self::NotRecovered { .. } => "not recovered",
         }
     }
 
@@ -331,6 +453,9 @@ impl fmt::Display for AbortCause {
             Self::Gate { why } => write!(f, "a gate closed: {why}"),
             Self::Restarted => f.write_str("the operator restarted while the run was armed"),
             Self::Kill { why } => f.write_str(why),
+            Self::NotRecovered { step, why } => {
+                write!(f, "the app had not recovered from step {step} in time: {why}")
+            }
         }
     }
 }

@@ -8,6 +8,7 @@ use super::command::Person;
 use super::experiment::Hypothesis;
 use super::ids::{AppId, ClusterName, InstanceId, PlanDigest, PolicyDigest, PolicyName, RunId, TaskId};
 use super::policy::{ApprovalRule, BlastRadius, Mode, RateLimit};
+use super::snapshot::{App, Task};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -63,8 +64,45 @@ pub struct Plan {
 pub struct Step {
     /// From 1.
     pub number: u32,
-    /// Tasks that die in this step; not empty.
+    /// Tasks that die in this step, or in a sham would have; not empty.
     pub targets: Vec<Target>,
+    /// Its slot, where the design takes a sham for every kill.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slot: Option<Slot>,
+}
+
+impl Target {
+    /// This incarnation of a task of this app.
+    pub fn of(app: &App, task: &Task) -> Self {
+        Self {
+            app: app.id.clone(),
+            task: task.id.clone(),
+            instance: task.instance.clone(),
+            host: task.host.clone(),
+        }
+    }
+}
+
+impl Step {
+    /// How many tasks of this app die in it, or in a sham would.
+    pub fn kills_of(&self, app: &AppId) -> u32 {
+        u32::try_from(self.targets.iter().filter(|t| t.app == *app).count()).unwrap_or(u32::MAX)
+    }
+
+    /// Whether this step does everything but the kill.
+    pub fn is_sham(&self) -> bool {
+        self.slot.is_some_and(|slot| slot.sham)
+    }
+}
+
+/// A step's part in a design with sham slots (`steady-state` §3.2): two slots make a pair, one of them
+/// with a kill and one without, in an order that was drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Slot {
+    /// From 1.
+    pub pair: u32,
+    /// Everything but the kill.
+    pub sham: bool,
 }
 
 /// One task that will die.
@@ -80,13 +118,6 @@ pub struct Target {
     pub host: String,
 }
 
-impl Step {
-    /// How many tasks of this app die in it.
-    pub fn kills_of(&self, app: &AppId) -> u32 {
-        u32::try_from(self.targets.iter().filter(|t| t.app == *app).count()).unwrap_or(u32::MAX)
-    }
-}
-
 impl Plan {
     /// Digest over the canonical JSON: keys sorted, no floats.
     ///
@@ -100,9 +131,35 @@ impl Plan {
         PlanDigest::new(hex(&Sha256::digest(text.as_bytes())))
     }
 
-    /// How many tasks die in all.
+    /// What is being tested, apart from when and on which tasks: runs of the same experiment add up
+    /// (`steady-state` §3.2). The apps, how many die at once, and everything about the hypothesis; neither
+    /// the schedule nor who approves it nor the apps' versions.
+    ///
+    /// # Panics
+    ///
+    /// Never: a hypothesis holds nothing that JSON cannot say.
+    pub fn experiment(&self) -> PlanDigest {
+        let most = self.steps.iter().map(|s| s.targets.len()).max();
+        let value = serde_json::json!({
+            "cluster": self.cluster,
+            "apps": self.apps.ids().collect::<Vec<_>>(),
+            "atOnce": most,
+            "hypothesis": self.hypothesis,
+        });
+        let mut text = String::new();
+        canonical(&value, &mut text);
+        PlanDigest::new(hex(&Sha256::digest(text.as_bytes())))
+    }
+
+    /// How many tasks die in all; those that shams name do not.
     pub fn kills(&self) -> u32 {
-        u32::try_from(self.steps.iter().map(|s| s.targets.len()).sum::<usize>()).unwrap_or(u32::MAX)
+        let real = self.steps.iter().filter(|s| !s.is_sham());
+        u32::try_from(real.map(|s| s.targets.len()).sum::<usize>()).unwrap_or(u32::MAX)
+    }
+
+    /// How many steps do everything but the kill.
+    pub fn shams(&self) -> u32 {
+        u32::try_from(self.steps.iter().filter(|s| s.is_sham()).count()).unwrap_or(u32::MAX)
     }
 
     /// The longest the part from step `next` (from 1; 1 includes the baseline) may take, recovery included.

@@ -1,5 +1,6 @@
 //! What a run taught about its hypothesis.
 
+use super::ids::{ProbeName, RunId};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -65,26 +66,92 @@ pub struct Verdict {
     pub lines: Vec<String>,
     /// What the run could not have seen.
     pub limits: Vec<String>,
-    /// How good the design is: `weak (before/after)` until control groups exist.
+    /// How good the design is, with its name: `good (sham slots)`.
     pub design: String,
+    /// What the design can and cannot tell, in fixed words (`steady-state` §3.3).
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub about_design: String,
     /// One comparison for each probe that counts.
     pub differences: Vec<Difference>,
+    /// How many pairs of slots there are of those that a verdict rests on; `None` for other designs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pairs: Option<Progress>,
 }
 
-/// Bad share after the kills against before, for one probe.
+/// How far a design that collects pairs has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Pairs that count, of this run and of earlier ones.
+    pub have: u32,
+    /// Pairs that a verdict rests on.
+    pub need: u32,
+    /// Those of `have` that earlier runs made.
+    pub earlier: u32,
+}
+
+/// Bad observations out of all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// Observations.
+    pub observed: u64,
+    /// Bad ones of them.
+    pub bad: u64,
+}
+
+impl Counts {
+    /// The bad share, 0 to 1; `None` when nothing was observed.
+    pub fn share(self) -> Option<f64> {
+        (self.observed > 0).then(|| self.bad as f64 / self.observed as f64)
+    }
+}
+
+impl std::ops::Add for Counts {
+    type Output = Self;
+    fn add(self, other: Self) -> Self {
+        Self {
+            observed: self.observed.saturating_add(other.observed),
+            bad: self.bad.saturating_add(other.bad),
+        }
+    }
+}
+
+impl std::iter::Sum for Counts {
+    fn sum<I: Iterator<Item = Self>>(items: I) -> Self {
+        items.fold(Self::default(), std::ops::Add::add)
+    }
+}
+
+/// Two stretches of the same length, one of each group: a pair of slots, or the same block of time in both.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pair {
+    /// The run that measured it.
+    pub run: RunId,
+    /// The pair's number in that run, from 1.
+    pub number: u32,
+    /// In the experimental group.
+    pub experiment: Counts,
+    /// In the control group.
+    pub control: Counts,
+}
+
+/// Bad share of the experimental group against the control group, for one probe.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Difference {
     /// Whose samples.
-    pub probe: super::ids::ProbeName,
-    /// Bad observations before the first kill.
-    pub before_bad: u64,
-    /// Observations before the first kill.
-    pub before_observed: u64,
-    /// Bad observations from the first kill on.
-    pub after_bad: u64,
-    /// Observations from the first kill on.
-    pub after_observed: u64,
-    /// After minus before, as a share.
+    pub probe: ProbeName,
+    /// Bad observations in the control group: after shams, of the other app, or before the first kill.
+    #[serde(alias = "before_bad")]
+    pub control_bad: u64,
+    /// Observations in the control group.
+    #[serde(alias = "before_observed")]
+    pub control_observed: u64,
+    /// Bad observations in the experimental group: after kills.
+    #[serde(alias = "after_bad")]
+    pub experiment_bad: u64,
+    /// Observations in the experimental group.
+    #[serde(alias = "after_observed")]
+    pub experiment_observed: u64,
+    /// Experiment minus control, as a share. For a reference app, less what that app did meanwhile.
     pub difference: f64,
     /// Lower end of the one-sided 95 % interval.
     pub low: f64,
@@ -93,5 +160,55 @@ pub struct Difference {
     /// The difference that is tolerated.
     pub margin: f64,
     /// What this probe alone says.
+    pub says: HypothesisResult,
+    /// What it rests on, oldest first; empty for designs that do not pair.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pairs: Vec<Pair>,
+    /// The chance of a mean difference this large if kills did nothing: exact, over every exchange of the
+    /// two slots of each pair. `None` for designs whose pairs are not drawn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chance: Option<f64>,
+    /// The smallest difference that would have been found four times in five; `None` without counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub smallest: Option<f64>,
+    /// How the slow end of the answers compares, where the probe takes time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency: Option<LatencyDifference>,
+}
+
+impl Difference {
+    /// The counts of the experimental group.
+    pub fn experiment(&self) -> Counts {
+        Counts {
+            observed: self.experiment_observed,
+            bad: self.experiment_bad,
+        }
+    }
+
+    /// The counts of the control group.
+    pub fn control(&self) -> Counts {
+        Counts {
+            observed: self.control_observed,
+            bad: self.control_bad,
+        }
+    }
+}
+
+/// The 99th percentile of the time of answers, experimental group over control group.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LatencyDifference {
+    /// In the experimental group, in milliseconds.
+    pub experiment_p99_ms: f64,
+    /// In the control group, in milliseconds.
+    pub control_p99_ms: f64,
+    /// The first over the second.
+    pub ratio: f64,
+    /// Lower end of the one-sided 95 % interval of the ratio.
+    pub low: f64,
+    /// Upper end of the one-sided 95 % interval of the ratio.
+    pub high: f64,
+    /// The ratio that is tolerated.
+    pub margin: f64,
+    /// What the time of answers alone says.
     pub says: HypothesisResult,
 }

@@ -240,7 +240,8 @@ impl Operator {
                     step: &step,
                     facts: &facts,
                 };
-                let rates = if plan.mode == Mode::Rehearse {
+                let sham = plan.mode != Mode::Enforce || step.is_sham();
+                let rates = if sham {
                     Ok(vec![])
                 } else {
                     budget::charge(&question)
@@ -254,7 +255,7 @@ impl Operator {
                             targets: step.targets.clone(),
                             at: now,
                             deadline: now + self.config.intent_deadline,
-                            sham: plan.mode != Mode::Enforce,
+                            sham,
                             state: IntentState::Open,
                         };
                         let mut bodies = vec![Body::Judged { judgement }];
@@ -348,22 +349,28 @@ impl Operator {
             timeout: self.config.kill_timeout,
         };
         for Target { app, task, .. } in &intent.targets {
-            // One fixed line for each kill, to grep centrally.
+            // One fixed line for each kill, to grep centrally; what is no kill must not look like one.
+            let word = if intent.sham && plan.mode == Mode::Enforce {
+                "HEARTBREAK_SHAM"
+            } else {
+                "HEARTBREAK_KILL"
+            };
             tracing::warn!(
-                "HEARTBREAK_KILL app={app} task={task} run={} intent={} mode={}",
+                "{word} app={app} task={task} run={} intent={} mode={}",
                 plan.run,
                 intent.id,
                 plan.mode
             );
         }
         if let Some(watch) = self.watch_of(&plan.run) {
-            watch.kill_decided(intent.at);
+            watch.step_decided(intent.at, !intent.sham);
         }
         let answer = match self.ports.clusters.get(&plan.cluster) {
             None => KillAnswer::NotSent {
                 why: format!("cluster {} is not in the settings", plan.cluster),
             },
-            Some(real) if plan.mode == Mode::Enforce => {
+            // The one door: a sham of any kind can't get here.
+            Some(real) if !intent.sham => {
                 // A bound of our own beside the adapter's: what has no answer by then is unanswered.
                 let bound = self.config.kill_timeout + Duration::from_secs(5);
                 tokio::select! {

@@ -34,6 +34,8 @@ impl Operator {
         } else {
             format!("{reason}: {why}")
         };
+        let experiment = known.plan.experiment();
+        let earlier = self.book.read(|l| l.earlier_pairs(&experiment)).await;
         let verdict = verdict(&Findings {
             plan: &known.plan,
             intents: &known.intents,
@@ -41,6 +43,7 @@ impl Operator {
             skipped: Some(&skipped),
             samples: &report.samples,
             recoveries: &report.recoveries,
+            earlier: &earlier,
             ended: self.ports.clock.now(),
         });
         if !recovered && !known.intents.is_empty() {

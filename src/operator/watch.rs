@@ -97,12 +97,15 @@ impl Watch {
         }
     }
 
-    /// A kill is about to go out: arms the detector before the first byte can leave.
-    pub fn kill_decided(&self, at: DateTime<Utc>) {
+    /// A step is about to be taken: arms the detector before the first byte can leave. A declared dip
+    /// begins with a kill only: nothing excuses harm after a sham.
+    pub fn step_decided(&self, at: DateTime<Utc>, is_kill: bool) {
         let mut state = self.lock();
         state.whole_since = None;
         state.monitor.arm(at);
-        state.monitor.killed(at);
+        if is_kill {
+            state.monitor.killed(at);
+        }
     }
 
     /// The highest evidence of all probes, in per cent of what an abort needs.

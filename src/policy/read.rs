@@ -468,6 +468,15 @@ form!(
 );
 
 form!(
+    /// A difference of two shares in percentage points: `0.5pp`. Kept in parts per million.
+    Points(u32), "percentage points", "0.5pp", r"^[0-9]{1,3}(\.[0-9]{1,4})?pp$", |text, _| {
+        text.strip_suffix("pp").and_then(|number| percent(&format!("{number}%")).ok()).ok_or_else(|| {
+            (format!("`{text}` is not a number of percentage points"), "write for example `0.5pp`, from 0pp to 100pp".to_owned())
+        })
+    }
+);
+
+form!(
     /// A civil minute of the day, in quotes: `"09:30"`.
     Minute(NaiveTime), "a time of day", "\"09:30\"", r"^([01][0-9]|2[0-3]):[0-5][0-9]$", |text, plain| {
         let colon = text.len() == 5 && text.as_bytes()[2] == b':' && text.bytes().enumerate().all(|(i, b)| i == 2 || b.is_ascii_digit());
@@ -603,6 +612,15 @@ mod tests {
         check::<Percent>("1", "the percent sign is missing");
         check::<Percent>(".nan", "the percent sign is missing");
         check::<Percent>("-1%", "plain number");
+    }
+
+    #[test]
+    fn points_are_no_percentages() {
+        check::<Points>("0.5pp", "Points(5000)");
+        check::<Points>("2pp", "Points(20000)");
+        check::<Points>("0.5%", "is not a number of percentage points");
+        check::<Points>("0.5 pp", "is not a number of percentage points");
+        check::<Points>("101pp", "is not a number of percentage points");
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! there) is not asked here; the planner says it.
 
 mod approval;
+mod control;
 mod owners;
 mod schedule;
 mod scope;

@@ -33,10 +33,10 @@ pub(super) fn render(report: &Report) -> String {
     for difference in report.verdict.iter().flat_map(|v| &v.differences) {
         let words = format!(
             "{} of {} bad after a kill, {} of {} otherwise; tolerated difference {} points",
-            difference.after_bad,
-            difference.after_observed,
-            difference.before_bad,
-            difference.before_observed,
+            difference.experiment_bad,
+            difference.experiment_observed,
+            difference.control_bad,
+            difference.control_observed,
             difference.margin * 100.0
         );
         case(

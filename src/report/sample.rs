@@ -70,6 +70,7 @@ fn plan() -> Plan {
             .map(|number| Step {
                 number,
                 targets: vec![target(number)],
+                slot: None,
             })
             .collect(),
         gap: Duration::from_secs(30),
@@ -141,6 +142,8 @@ fn hypothesis() -> Hypothesis {
                 ..ProbeSpec::new("cart-tasks", Role::Observe, Source::Marathon)
             },
         ],
+        control: Default::default(),
+        margin: None,
     }
 }
 
@@ -329,6 +332,8 @@ fn verdict(outcome: Outcome, hypothesis: HypothesisResult, reason: &str, sentenc
         ],
         design: "weak (before/after)".into(),
         differences: vec![],
+        about_design: String::new(),
+        pairs: None,
     }
 }
 
@@ -397,15 +402,19 @@ pub(crate) fn held() -> Report {
     ];
     verdict.differences = vec![Difference {
         probe: "cart-edge".into(),
-        before_bad: 1,
-        before_observed: 1_260,
-        after_bad: 9,
-        after_observed: 3_940,
+        control_bad: 1,
+        control_observed: 1_260,
+        experiment_bad: 9,
+        experiment_observed: 3_940,
         difference: 0.0015,
         low: -0.0011,
         high: 0.0042,
         margin: 0.01,
         says: HypothesisResult::Held,
+        pairs: vec![],
+        chance: None,
+        smallest: None,
+        latency: None,
     }];
     report.verdict = Some(verdict);
     report
@@ -485,15 +494,19 @@ pub(crate) fn disproved() -> Report {
     ];
     verdict.differences = vec![Difference {
         probe: "cart-edge".into(),
-        before_bad: 1,
-        before_observed: 1_260,
-        after_bad: 873,
-        after_observed: 7_300,
+        control_bad: 1,
+        control_observed: 1_260,
+        experiment_bad: 873,
+        experiment_observed: 7_300,
         difference: 0.1188,
         low: 0.1124,
         high: 0.1252,
         margin: 0.01,
         says: HypothesisResult::Disproved,
+        pairs: vec![],
+        chance: None,
+        smallest: None,
+        latency: None,
     }];
     report.verdict = Some(verdict);
     report

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 #[test]
-fn the_demo_holds_once_aborts_once_and_leaves_its_reports() {
+fn the_demo_holds_once_disproves_once_and_leaves_its_reports() {
     let temp = tempfile::tempdir().expect("a folder can be made");
     let out = Command::new(env!("CARGO_BIN_EXE_heartbreak"))
         .args(["demo", "--yes", "--fast"])
@@ -44,13 +44,30 @@ fn the_demo_holds_once_aborts_once_and_leaves_its_reports() {
         panic!("two reports: {text}")
     };
     assert_eq!(held["verdict"]["hypothesis"], "held", "{}", held["verdict"]);
-    assert_eq!(held["intents"].as_array().map(Vec::len), Some(2));
+    let taken = |report: &serde_json::Value, sham: bool| {
+        let intents = report["intents"].as_array().expect("a list");
+        intents.iter().filter(|i| i["sham"] == sham).count()
+    };
+    assert_eq!((taken(held, false), taken(held, true)), (5, 5));
+    assert_eq!(held["verdict"]["pairs"]["have"], 5, "{}", held["verdict"]);
+    let unseen = held["verdict"]["limits"][0].as_str().unwrap_or_default();
+    assert!(unseen.contains("would probably have been missed"), "{unseen}");
     assert_eq!(aborted["verdict"]["outcome"], "aborted", "{}", aborted["verdict"]);
+    assert_eq!(
+        aborted["verdict"]["hypothesis"], "disproved",
+        "{}",
+        aborted["verdict"]
+    );
+    let difference = &aborted["verdict"]["differences"][0];
+    assert!(
+        difference["low"].as_f64() > difference["margin"].as_f64(),
+        "{difference}"
+    );
     assert_eq!(aborted["kills_after_breach"], 0);
-    let killed = aborted["intents"].as_array().map(Vec::len).unwrap_or_default();
+    let killed = taken(aborted, false);
     assert!(
         killed < 3,
-        "{killed} of 3 kills were made although the service failed"
+        "{killed} of 5 kills were made although the service failed"
     );
     assert!(
         aborted["abort"]["breach_to_fence_us"].is_u64(),
@@ -101,8 +118,8 @@ fn ctrl_c_ends_the_demo_and_leaves_no_process_behind() {
         );
     }
     assert!(
-        tasks_of(temp.path()).len() >= 8,
-        "two services of four tasks each"
+        tasks_of(temp.path()).len() >= 12,
+        "two services of six tasks each"
     );
     let sent = Command::new("kill")
         .args(["-INT", &child.id().to_string()])

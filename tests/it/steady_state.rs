@@ -91,3 +91,44 @@ async fn a_probe_that_hangs_in_the_middle_counts_as_harm_or_blindness_and_ends_t
     let cause = |c: &AbortCause| c.is_degradation() || matches!(c, AbortCause::Blind { .. });
     check_stops_after_the_first(Door::Hangs, cause).await;
 }
+
+#[tokio::test]
+async fn a_sham_does_everything_but_the_kill_and_pairs_add_up_over_runs() {
+    let slots = "control: { design: sham, window: 2s, settle: 400ms }";
+    let world = World::given(Given {
+        approval: "mode: automatic",
+        policy: vec![("control: { design: beforeAfter }", slots.into())],
+        ..Given::default()
+    })
+    .await;
+    for day in 1..=2 {
+        world.asks_for_a_run().await.expect("it is taken");
+        world.until("a new run", |run| run.is_open() || day == 1).await;
+        let run = world.until_over().await;
+        let shams: Vec<bool> = run.intents.iter().map(|i| i.sham).collect();
+        assert!(shams == [true, false] || shams == [false, true], "{shams:?}");
+        assert_eq!(world.sim.kills().len(), day, "a sham reaches nothing");
+        let sham = run.intents.iter().find(|i| i.sham).expect("one of two");
+        assert!(
+            world
+                .sim
+                .kills()
+                .iter()
+                .all(|k| k.intent.as_deref() != Some(sham.id.as_str())),
+            "{:?}",
+            world.sim.kills()
+        );
+        let counted = world.running.operator.read_ledger(|l| l.kills.len()).await;
+        assert_eq!(counted, day, "a sham is charged to no rate and no budget");
+        let verdict = run.verdict.as_ref().expect("a verdict");
+        assert_eq!(
+            (verdict.outcome, verdict.hypothesis),
+            (Outcome::Completed, HypothesisResult::Inconclusive),
+            "{}",
+            verdict.sentence
+        );
+        let line = format!("Caused by the kill: not known yet, pair {day} of 5.");
+        assert_eq!(verdict.lines[1], line, "{}", verdict.sentence);
+    }
+    world.stop().await;
+}

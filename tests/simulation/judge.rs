@@ -19,6 +19,7 @@ struct Known {
     targets: BTreeSet<String>,
     committed: DateTime<Utc>,
     charged: bool,
+    sham: bool,
     bytes_out: Option<DateTime<Utc>>,
     executed: Vec<DateTime<Utc>>,
 }
@@ -29,6 +30,8 @@ struct Planned {
     requested_by: Option<String>,
     expires: Option<DateTime<Utc>>,
     started: bool,
+    /// Which steps are shams, by number, as the digested plan says.
+    shams: BTreeMap<u32, bool>,
 }
 
 /// The judge.
@@ -134,7 +137,19 @@ impl Judge {
                     requested_by: plan.requested_by.as_ref().map(|p| p.id.to_string()),
                     expires: *approval_expires,
                     started: false,
+                    shams: plan
+                        .steps
+                        .iter()
+                        .map(|s| (s.number, s.slot.is_some_and(|slot| slot.sham)))
+                        .collect(),
                 };
+                // I17: kills and shams come in pairs, one of each.
+                let mut pairs: BTreeMap<u32, Vec<bool>> = BTreeMap::new();
+                for slot in plan.steps.iter().filter_map(|s| s.slot) {
+                    pairs.entry(slot.pair).or_default().push(slot.sham);
+                }
+                let paired = pairs.values().all(|p| p.len() == 2 && p[0] != p[1]);
+                self.expect(paired, || format!("I17: slots are not in pairs: {pairs:?}"));
                 self.runs.insert(plan.run.to_string(), planned);
             }
             Body::Denied { run, .. } => {
@@ -167,14 +182,29 @@ impl Judge {
             Body::Intended { intent, .. } => {
                 let targets: BTreeSet<String> =
                     intent.targets.iter().map(|t| t.instance.to_string()).collect();
-                self.intend(intent.id.as_str(), intent.run.as_str(), targets, world);
+                let planned = self.runs.get(intent.run.as_str());
+                let as_planned = planned.and_then(|r| r.shams.get(&intent.step)) == Some(&intent.sham);
+                self.expect(as_planned, || {
+                    format!(
+                        "I17: {} is a sham where its plan has a kill, or a kill where it has a sham",
+                        intent.id
+                    )
+                });
+                self.intend(
+                    intent.id.as_str(),
+                    intent.run.as_str(),
+                    targets,
+                    intent.sham,
+                    world,
+                );
             }
             Body::Settled { intent, state } => {
-                if !matches!(state, IntentState::Resolved { .. }) {
+                let sham = self.intents.get(intent.as_str()).is_some_and(|i| i.sham);
+                if !sham && !matches!(state, IntentState::Resolved { .. }) {
                     self.last_effect = Some(self.now);
                 }
                 if let Some(known) = self.intents.get_mut(intent.as_str()) {
-                    known.charged = state.is_charged();
+                    known.charged = !sham && state.is_charged();
                 }
             }
             _ => {}
@@ -216,7 +246,8 @@ impl Judge {
         });
     }
 
-    fn intend(&mut self, id: &str, run: &str, targets: BTreeSet<String>, world: &State) {
+    /// A sham is held to everything but the rate: it does all that a kill does, and is none.
+    fn intend(&mut self, id: &str, run: &str, targets: BTreeSet<String>, sham: bool, world: &State) {
         let now = self.now;
         let tasks = targets.len();
         // I2: what may be down because of us, what else does not serve, and this.
@@ -283,7 +314,7 @@ impl Judge {
             .map(|(_, i)| i.targets.len())
             .sum();
         let most = self.rate.kills as usize;
-        self.expect(recent + tasks <= most, || {
+        self.expect(sham || recent + tasks <= most, || {
             format!(
                 "I11: {recent} kills in the last {} s and {tasks} more, {most} are allowed ({id})",
                 per.num_seconds()
@@ -311,7 +342,8 @@ impl Judge {
                 run: run.to_owned(),
                 targets,
                 committed: now,
-                charged: true,
+                charged: !sham,
+                sham,
                 bytes_out: None,
                 executed: vec![],
             },
@@ -327,11 +359,12 @@ impl Judge {
             });
             return;
         };
-        let first = known.bytes_out.is_none();
+        let (first, sham) = (known.bytes_out.is_none(), known.sham);
         known.bytes_out = known.bytes_out.or(Some(at));
         let (run, committed) = (known.run.clone(), known.committed);
         self.last_effect = Some(at);
         self.expect(first, || format!("I4: the kill of {id} was sent twice"));
+        self.expect(!sham, || format!("I17: {id} is a sham and was sent"));
         self.expect(at - committed <= DEADLINE + TimeDelta::seconds(1), || {
             format!(
                 "I6: the kill of {id} left {} s after its intent",
@@ -408,7 +441,7 @@ impl Judge {
                 let charged = states
                     .get(id.as_str())
                     .is_none_or(|s| s.is_charged() && !matches!(s, IntentState::Held { .. }));
-                charged && self.now - i.committed > TimeDelta::minutes(20)
+                charged && !i.sham && self.now - i.committed > TimeDelta::minutes(20)
             })
             .map(|(id, _)| id.clone())
             .collect();

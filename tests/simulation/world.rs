@@ -3,7 +3,7 @@
 use chrono::{DateTime, NaiveTime, TimeDelta, Utc, Weekday};
 use heartbreak::model::entry::{Body, Entry};
 use heartbreak::model::experiment::{
-    Baseline, Blindness, Http, Hypothesis, ProbeSpec, Recovery, Role, Share, Source, StatusRange,
+    Baseline, Blindness, Control, Http, Hypothesis, ProbeSpec, Recovery, Role, Share, Source, StatusRange,
 };
 use heartbreak::model::ids::{AppId, PersonId};
 use heartbreak::model::policy::{
@@ -189,6 +189,17 @@ impl Setup {
                         }),
                     )
                 }],
+                // By the seed and not by the dice: every world before this choice stays as it was.
+                control: if seed.is_multiple_of(2) {
+                    Control::Sham {
+                        pairs: 3,
+                        window: Duration::from_secs(20),
+                        settle: Duration::from_secs(15),
+                    }
+                } else {
+                    Control::BeforeAfter
+                },
+                margin: None,
             },
             approval: ApprovalRule {
                 mode: if required {

@@ -89,15 +89,19 @@ pub fn body(plan: &Plan, digest: Option<String>) -> String {
         ("Approval", Some(approval(&plan.approval))),
     ]);
     text.push_str("\nSteps:");
+    if plan.shams() > 0 {
+        text.push_str(" each kill has its sham, which does everything but the kill");
+    }
     for step in &plan.steps {
         for (index, target) in step.targets.iter().enumerate() {
+            let sham = if step.is_sham() { " (sham)" } else { "" };
             let number = if index == 0 {
                 format!("{}.", step.number)
             } else {
                 String::new()
             };
             text.push_str(&format!(
-                "\n  {number:<3} {} on {}",
+                "\n  {number:<3} {} on {}{sham}",
                 clean(target.task.as_str()),
                 clean(&target.host)
             ));

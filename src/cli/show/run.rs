@@ -1,6 +1,7 @@
 //! One run, whole; its progress in a line; how it ended.
 
 use super::{Out, Tone, clean, facts, span};
+use crate::model::policy::Mode;
 use crate::model::run::{Intent, IntentState, Run};
 use crate::model::verdict::Verdict;
 use crate::model::view::RunView;
@@ -66,10 +67,11 @@ fn verdict_lines(verdict: &Verdict, out: &Out) -> Vec<String> {
     lines.extend(verdict.lines.iter().map(|line| clean(line)));
     lines.extend(verdict.differences.iter().map(|d| {
         clean(&format!(
-            "  {}: bad {} of {} before, {} of {} after; {}",
-            d.probe, d.before_bad, d.before_observed, d.after_bad, d.after_observed, d.says
+            "  {}: bad {} of {} in control, {} of {} in experiment; {}",
+            d.probe, d.control_bad, d.control_observed, d.experiment_bad, d.experiment_observed, d.says
         ))
     }));
+    lines.extend((!verdict.about_design.is_empty()).then(|| clean(&verdict.about_design)));
     lines.extend(
         verdict
             .limits
@@ -127,7 +129,11 @@ pub fn describe(view: &RunView, out: &Out) -> String {
         parts.push(section("Probes", lines.join("\n"), out));
     }
     if !run.intents.is_empty() {
-        let lines: Vec<String> = run.intents.iter().map(|i| intent(i, out)).collect();
+        let lines: Vec<String> = run
+            .intents
+            .iter()
+            .map(|i| intent(i, run.plan.mode, out))
+            .collect();
         parts.push(section("Kills", lines.join("\n"), out));
     }
     if let Some(judged) = &run.judged {
@@ -192,7 +198,7 @@ fn approvals(run: &Run, out: &Out) -> Vec<String> {
 }
 
 /// One kill and what became of it.
-fn intent(intent: &Intent, out: &Out) -> String {
+fn intent(intent: &Intent, mode: Mode, out: &Out) -> String {
     let fate = match &intent.state {
         IntentState::Open => "nothing is known of it yet; counts as a kill".to_owned(),
         IntentState::NotSent { why, .. } => format!("not sent: {why}"),
@@ -207,7 +213,11 @@ fn intent(intent: &Intent, out: &Out) -> String {
         IntentState::Resolved { why, at, .. } => format!("over after {}: {why}", span(*at - intent.at)),
         IntentState::Held { why, .. } => format!("HELD, a person has to look: {why}"),
     };
-    let sham = if intent.sham { " (rehearsed)" } else { "" };
+    let sham = match (intent.sham, mode) {
+        (false, _) => "",
+        (true, Mode::Enforce) => " (sham: nothing is sent)",
+        (true, Mode::Rehearse | Mode::Off) => " (rehearsed)",
+    };
     let mut lines = vec![format!(
         "  {}{sham} {}",
         clean(intent.id.as_str()),

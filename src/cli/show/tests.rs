@@ -63,6 +63,7 @@ pub(in crate::cli) fn plan() -> Plan {
                 instance: "shop_cart.instance-1".into(),
                 host: "a1".into(),
             }],
+            slot: None,
         }],
         gap: Duration::from_secs(60),
         blast_radius: BlastRadius {
@@ -101,6 +102,8 @@ pub(in crate::cli) fn plan() -> Plan {
                     address: "cart:80".into(),
                 },
             )],
+            control: Default::default(),
+            margin: None,
         },
         approval: ApprovalRule {
             mode: ApprovalMode::Required,
@@ -183,16 +186,22 @@ pub(in crate::cli) fn run_view() -> RunView {
             design: "weak (before/after)".into(),
             differences: vec![Difference {
                 probe: "checkout".into(),
-                before_bad: 0,
-                before_observed: 60,
-                after_bad: 1,
-                after_observed: 250,
+                control_bad: 0,
+                control_observed: 60,
+                experiment_bad: 1,
+                experiment_observed: 250,
                 difference: 0.004,
                 low: -0.01,
                 high: 0.009,
                 margin: 0.01,
                 says: HypothesisResult::Held,
+                pairs: vec![],
+                chance: None,
+                smallest: None,
+                latency: None,
             }],
+            about_design: String::new(),
+            pairs: None,
         }),
         ended: Some(at(-60)),
         plan,
@@ -484,7 +493,7 @@ fn describe_tells_the_whole_story() {
     Verdict
     Held: /shop/cart stayed within its limits when 1 of 4 tasks was killed.
     Stayed within limits: yes (peak 0.4 %, limit 1 %).
-      checkout: bad 0 of 60 before, 1 of 250 after; held
+      checkout: bad 0 of 60 in control, 1 of 250 in experiment; held
     Could not have seen: failures shorter than 1 s
 
     Report

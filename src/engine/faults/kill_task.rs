@@ -43,15 +43,8 @@ pub fn steps(
         .zip(tasks.chunks(at_once))
         .map(|(number, tasks)| Step {
             number,
-            targets: tasks
-                .iter()
-                .map(|task| Target {
-                    app: app.id.clone(),
-                    task: task.id.clone(),
-                    instance: task.instance.clone(),
-                    host: task.host.clone(),
-                })
-                .collect(),
+            targets: tasks.iter().map(|task| Target::of(app, task)).collect(),
+            slot: None,
         })
         .collect())
 }

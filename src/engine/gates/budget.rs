@@ -14,6 +14,9 @@ pub fn judge(q: &Question<'_>) -> Answer {
     if q.plan.mode == Mode::Rehearse {
         return Answer::Pass("a rehearsal uses no budget".into());
     }
+    if q.step.is_sham() {
+        return Answer::Pass("a sham uses no budget".into());
+    }
     match charge(q) {
         Ok(_) => Answer::Pass(format!(
             "{} of {} kills per {} s are free, and the cluster's limits are kept",

@@ -5,7 +5,7 @@ use crate::engine::fixture::*;
 use crate::engine::gates::{REGISTRY, blocks_asking, blocks_starting};
 use crate::model::command::Role;
 use crate::model::entry::Body;
-use crate::model::gate::{Answer, GateAnswer, GateName, PagerAnswer};
+use crate::model::gate::{Answer, GateAnswer, GateName, Judgement, PagerAnswer};
 use crate::model::ids::PlanDigest;
 use crate::model::plan::Plan;
 use crate::model::policy::{ApprovalMode, Freeze, Mode};
@@ -1031,4 +1031,21 @@ fn the_window_of_a_plan_grows_with_its_gap() {
     );
     world.plan.steps.pop();
     says(&world, GateName::Window, 1, "pass: ");
+}
+
+#[test]
+fn a_sham_uses_no_budget_and_is_asked_everything_else() {
+    let mut world = World::good();
+    world.limits.kills_per_workday = 0;
+    world.app().deployments = vec!["d-1".into()];
+    let kill = world.judge(1);
+    world.plan.steps[0].slot = Some(crate::model::plan::Slot { pair: 1, sham: true });
+    let sham = world.judge(1);
+    let said = |judgement: &Judgement, gate: GateName| {
+        let answer = judgement.answers.iter().find(|a| a.gate == gate).unwrap();
+        answer.answer.passes()
+    };
+    assert!(!said(&kill, GateName::Budget) && said(&sham, GateName::Budget));
+    assert!(!said(&sham, GateName::Deployment));
+    assert_eq!(sham.answers.len(), REGISTRY.len());
 }

@@ -218,7 +218,7 @@ fn the_next_step_waits_for_proof_recovery_and_the_gap() {
 
     let mut scene = Scene::in_phase(Phase::Steps);
     scene.world.killed(-50, 1, resolved(-40));
-    check(&scene, "wait: the gap of 60 s between kills is not over");
+    check(&scene, "wait: the gap of 60 s between steps is not over");
     scene.at(10);
     check(&scene, "do 2 until 550");
     scene.world.app().tasks.pop();

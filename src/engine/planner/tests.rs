@@ -164,3 +164,111 @@ fn a_group_with_many_apps_has_no_more_turns_than_one_with_a_single_app() {
         "{shared} of 200 with a turn for each group"
     );
 }
+
+fn shams() -> Control {
+    Control::Sham {
+        pairs: 5,
+        window: Duration::from_secs(60),
+        settle: Duration::from_secs(90),
+    }
+}
+
+#[test]
+fn every_kill_gets_its_sham_and_no_kill_is_added() {
+    let mut world = idle();
+    let before = made(&world, "s", "p").unwrap().0;
+    world.policy.as_mut().unwrap().hypothesis.control = shams();
+    let plan = made(&world, "s", "p").unwrap().0;
+    assert_eq!((before.kills(), plan.kills(), plan.shams()), (2, 2, 2));
+    let killed = |plan: &Plan| -> Vec<_> {
+        let real = plan.steps.iter().filter(|s| !s.is_sham());
+        real.flat_map(|s| s.targets.clone()).collect()
+    };
+    assert_eq!(killed(&plan), killed(&before), "shams change nobody's fate");
+    // The gap of the fault is a minute; a slot is longer.
+    assert_eq!(plan.gap, Duration::from_secs(150));
+    assert_eq!(
+        plan.longest_from(1),
+        Duration::from_secs(600 + 4 * 300),
+        "shams take their time"
+    );
+}
+
+#[test]
+fn the_digest_covers_the_order_of_the_slots() {
+    let mut world = idle();
+    world.policy.as_mut().unwrap().hypothesis.control = shams();
+    let plan = made(&world, "s", "p").unwrap().0;
+    let changed = |change: fn(&mut Plan)| {
+        let mut other = plan.clone();
+        change(&mut other);
+        other.digest()
+    };
+    assert_ne!(
+        changed(|p| p.steps[0].slot.as_mut().unwrap().sham ^= true),
+        plan.digest()
+    );
+    assert_ne!(
+        changed(|p| p.steps[0].slot.as_mut().unwrap().pair = 2),
+        plan.digest()
+    );
+    assert_ne!(changed(|p| p.steps[0].slot = None), plan.digest());
+    assert_ne!(
+        changed(|p| p.hypothesis.control = Control::BeforeAfter),
+        plan.digest()
+    );
+    // What adds up over runs is the experiment, whenever it is made and on whatever tasks.
+    let another = made(&world, "s", "another day").unwrap().0;
+    assert_ne!(another.digest(), plan.digest());
+    assert_eq!(another.experiment(), plan.experiment());
+    world.policy.as_mut().unwrap().hypothesis.margin = Some(crate::model::experiment::Share(1));
+    assert_ne!(made(&world, "s", "p").unwrap().0.experiment(), plan.experiment());
+}
+
+#[test]
+fn a_plan_of_an_older_version_loads_as_before_and_after_with_the_digest_it_had() {
+    let plan = made(&idle(), "s", "p").unwrap().0;
+    let text = serde_json::to_string(&plan).unwrap();
+    for newer in ["slot", "control", "margin"] {
+        assert!(!text.contains(&format!("\"{newer}")), "{newer} is in {text}");
+    }
+    let read: Plan = serde_json::from_str(&text).unwrap();
+    assert!(read.hypothesis.control.is_before_after() && read.steps.iter().all(|s| !s.is_sham()));
+    assert_eq!(read.digest(), plan.digest());
+}
+
+#[test]
+fn the_control_group_is_never_hit() {
+    let two = |control: Control| {
+        let mut world = idle();
+        let policy = world.policy.as_mut().unwrap();
+        policy.scope.ids.clear();
+        policy.hypothesis.control = control;
+        for id in ["/shop/a", "/shop/b"] {
+            world.snapshot.apps.insert(id.into(), app(id, 10));
+        }
+        (0..40)
+            .map(|n| {
+                made(&world, "s", &n.to_string())
+                    .unwrap()
+                    .0
+                    .apps
+                    .first
+                    .app
+                    .to_string()
+            })
+            .collect::<BTreeSet<_>>()
+    };
+    let parallel = two(Control::Parallel {
+        control: "/shop/a".into(),
+        experiment: "/shop/b".into(),
+    });
+    assert_eq!(parallel, BTreeSet::from(["/shop/b".to_owned()]));
+    let reference = two(Control::Reference {
+        app: "/shop/a".into(),
+    });
+    assert!(
+        reference.len() == 2 && !reference.contains("/shop/a"),
+        "{reference:?}"
+    );
+}

@@ -615,6 +615,8 @@ fn policy(cadence: Cadence) -> Policy {
             },
             budget: None,
             probes: vec![],
+            control: Default::default(),
+            margin: None,
         },
         approval: ApprovalRule {
             mode: ApprovalMode::Required,

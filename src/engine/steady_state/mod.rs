@@ -1,16 +1,19 @@
 //! Samples to evidence to abort; readings to verdict.
 //!
 //! Two decisions, never mixed: the *abort* compares with a declared limit after every sample
-//! ([`monitor`]), the *verdict* compares before with after once, at the end ([`verdict`]). A
-//! coincidental outage must stop a run, and must not count as a finding.
+//! ([`monitor`]), the *verdict* compares the experimental group with the control group once, at the end
+//! ([`verdict`]). A coincidental outage must stop a run, and must not count as a finding.
 
 pub mod detector;
+mod groups;
 pub mod hard_line;
+pub mod intervals;
 pub mod monitor;
 pub mod recovery;
 pub mod verdict;
 
 use crate::model::experiment::{Reading, Sample, Share};
+use crate::model::verdict::Counts;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -46,34 +49,23 @@ impl Tick {
     }
 }
 
-/// Observations of several ticks together.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Pool {
-    pub observed: u64,
-    pub bad: u64,
-}
-
-impl Pool {
-    pub fn of<'a>(ticks: impl IntoIterator<Item = &'a Tick>) -> Self {
+impl Counts {
+    /// Observations of several ticks together.
+    pub(crate) fn of<'a>(ticks: impl IntoIterator<Item = &'a Tick>) -> Self {
         ticks
             .into_iter()
-            .fold(Self::default(), |pool, tick| pool.and(*tick))
+            .fold(Self::default(), |counts, tick| counts.and(*tick))
     }
 
-    pub fn and(self, tick: Tick) -> Self {
-        Self {
-            observed: self.observed.saturating_add(u64::from(tick.observed)),
-            bad: self.bad.saturating_add(u64::from(tick.bad)),
+    pub(crate) fn and(self, tick: Tick) -> Self {
+        self + Self {
+            observed: u64::from(tick.observed),
+            bad: u64::from(tick.bad),
         }
     }
 
-    /// The bad share, 0 to 1; `None` when nothing was observed.
-    pub fn share(self) -> Option<f64> {
-        (self.observed > 0).then(|| self.bad as f64 / self.observed as f64)
-    }
-
     /// Whether the bad share is known and at most `limit`.
-    pub fn is_within(self, limit: Share) -> bool {
+    pub(crate) fn is_within(self, limit: Share) -> bool {
         self.share().is_some_and(|share| share <= limit.as_f64())
     }
 }
@@ -190,6 +182,8 @@ pub(crate) mod testing {
             },
             budget: None,
             probes: vec![probe("edge", Role::Abort)],
+            control: Control::BeforeAfter,
+            margin: None,
         }
     }
 
@@ -213,16 +207,15 @@ pub(crate) mod testing {
         }
     }
 
-    /// SplitMix64: reproducible dice for the laws.
+    /// Reproducible dice for the laws.
     pub struct Dice(pub u64);
 
     impl Dice {
         pub fn next(&mut self) -> u64 {
-            self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-            let mut z = self.0;
-            z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-            z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-            z ^ (z >> 31)
+            let mut dice = crate::engine::steady_state::intervals::SplitMix64(self.0);
+            let number = dice.roll();
+            self.0 = dice.0;
+            number
         }
         /// From 0 to 1, without 1.
         pub fn share(&mut self) -> f64 {

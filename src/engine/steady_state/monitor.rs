@@ -5,10 +5,11 @@
 
 use super::detector::Detector;
 use super::hard_line::{crosses, upper_bound};
-use super::{Pool, Tick, covers, earlier, later, percent, span, stretch};
+use super::{Tick, covers, earlier, later, percent, span, stretch};
 use crate::model::experiment::{AbortCause, Hypothesis, ProbeSpec, Reading, Sample, Share, Source};
 use crate::model::gate::Answer;
 use crate::model::ids::ProbeName;
+use crate::model::verdict::Counts;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
@@ -64,7 +65,7 @@ struct Watch {
     detector: Detector,
     /// Latest ticks, oldest first, for as long as a stretch of recovery takes.
     recent: VecDeque<Tick>,
-    baseline: Pool,
+    baseline: Counts,
     /// A sample of the baseline that crossed the hard line, in words.
     baseline_hard: Option<String>,
     /// Samples that saw something, in a row, up to now.
@@ -286,7 +287,7 @@ impl Monitor {
                     "probe {name} has all the evidence that an abort needs, limit {limit}"
                 ));
             }
-            let pool = Pool::of(watch.since(earlier(now, hold), now));
+            let pool = Counts::of(watch.since(earlier(now, hold), now));
             match pool.share() {
                 None => {
                     unseen.get_or_insert(format!(
@@ -369,7 +370,7 @@ impl Monitor {
         let from = earlier(now, stretch(hold, interval));
         let steady = |watch: &Watch| {
             let ticks: Vec<Tick> = watch.since(from, now).copied().collect();
-            covers(&ticks, from, now, interval) && Pool::of(&ticks).is_within(watch.spec.max)
+            covers(&ticks, from, now, interval) && Counts::of(&ticks).is_within(watch.spec.max)
         };
         (!self.watches.is_empty() && self.watches.iter().all(steady)).then_some(from)
     }
@@ -408,7 +409,7 @@ impl Watch {
             spec,
             detector,
             recent: VecDeque::new(),
-            baseline: Pool::default(),
+            baseline: Counts::default(),
             baseline_hard: None,
             seen_in_a_row: 0,
             missed: 0,
@@ -472,7 +473,7 @@ impl Watch {
             ));
         }
         self.detector.fires().then(|| {
-            let Pool { bad, observed } = self.baseline;
+            let Counts { bad, observed } = self.baseline;
             format!(
                 "probe {name} stayed above its limit of {} before any kill: {bad} of {observed} bad",
                 self.spec.max
@@ -493,7 +494,7 @@ impl Watch {
     }
 
     fn baseline_in_words(&self) -> String {
-        let Pool { bad, observed } = self.baseline;
+        let Counts { bad, observed } = self.baseline;
         let (name, limit, upper) = (&self.spec.name, self.spec.max, percent(self.baseline_upper()));
         format!("{name}: {bad} of {observed} bad, 95 % sure below {upper} (limit {limit})")
     }

@@ -2,11 +2,12 @@
 //!
 //! Everything is read off what was seen; what was not seen stays `None` and is shown as censored.
 
-use super::{Pool, Tick, covers, later, stretch};
+use super::{Tick, covers, later, stretch};
 use crate::model::experiment::{Hypothesis, Reading, Role, Sample};
 use crate::model::plan::Plan;
 use crate::model::report::{Harm, HealthPoint, KillRecovery};
 use crate::model::run::{Intent, IntentState};
+use crate::model::verdict::Counts;
 use chrono::{DateTime, Utc};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -168,7 +169,7 @@ fn first_steady(hypothesis: &Hypothesis, ticks: &[Vec<Tick>], from: DateTime<Utc
         hypothesis.abort_probes().zip(ticks).all(|(probe, ticks)| {
             let stretch = between(ticks, start, hold);
             covers(stretch, start, later(start, hold), hypothesis.interval)
-                && Pool::of(stretch).is_within(probe.max)
+                && Counts::of(stretch).is_within(probe.max)
         })
     };
     let first = ticks.first()?;
@@ -210,7 +211,7 @@ pub(super) fn peak(hypothesis: &Hypothesis, samples: &[Sample], from: DateTime<U
                     .is_some_and(|last| later(ticks[first].at, hold) <= later(last.at, hypothesis.interval))
         };
         for (first, tick) in ticks.iter().enumerate().filter(|(first, _)| whole(*first)) {
-            let Some(share) = Pool::of(between(&ticks[first..], tick.at, hold)).share() else {
+            let Some(share) = Counts::of(between(&ticks[first..], tick.at, hold)).share() else {
                 continue;
             };
             let nearer = |i: usize, s: f64| s / hypothesis.probes[i].max.as_f64().max(1e-6);

@@ -1,34 +1,34 @@
 //! What a run taught: positive evidence in either direction, or neither (`steady-state` §7).
 //!
-//! There are no control groups yet, so the design is before/after: samples from the first kill on
-//! against samples before it, in the same app. It finds gross outages. Time itself is the biggest
-//! source of change, so a small difference proves little, and every verdict says so.
+//! The experimental group is compared with the control group that the plan declares: shams of the same
+//! app, an app beside it, an app that is left alone, or only the time before. How much a verdict can be
+//! trusted depends on that, and every verdict says so.
 
+use super::groups::{Comparison, Seen, Slot};
+use super::intervals::{self, ERROR};
 use super::recovery::{may_have_killed, peak};
-use super::{Pool, Tick, later, percent, span};
-use crate::model::experiment::{ProbeSpec, Role, Sample};
+use super::{Tick, later, percent, span};
+use crate::model::experiment::{AbortCause, Control, Group, ProbeSpec, Sample};
+use crate::model::ids::ProbeName;
 use crate::model::plan::Plan;
+use crate::model::policy::Mode;
 use crate::model::report::KillRecovery;
 use crate::model::run::{Aborted, Intent};
-use crate::model::verdict::{Difference, HypothesisResult, Outcome, Verdict};
+use crate::model::verdict::{Counts, Difference, HypothesisResult, Outcome, Pair, Progress, Verdict};
 use chrono::{DateTime, Utc};
-use statrs::distribution::{ContinuousCDF, Normal};
-
-/// The design that every verdict is labelled with.
-pub const DESIGN: &str = "weak (before/after)";
 
 /// The label of a run that was aborted because a probe saw harm (`steady-state` §7.1).
 const CAUSE_NOT_ESTABLISHED: &str = "degraded during the experiment, cause not established";
 
-/// One-sided error of every interval.
-const ERROR: f64 = 0.05;
+/// The label of harm that the control group felt, too (`steady-state` §3.2).
+const COMMON_CAUSE: &str = "common cause";
 
 /// All that a verdict rests on.
 #[derive(Clone, Copy, Debug)]
 pub struct Findings<'a> {
     /// What was planned.
     pub plan: &'a Plan,
-    /// Every decided kill.
+    /// Every decided kill, and every sham.
     pub intents: &'a [Intent],
     /// Why the run ended early.
     pub abort: Option<&'a Aborted>,
@@ -38,6 +38,8 @@ pub struct Findings<'a> {
     pub samples: &'a [Sample],
     /// What became of each kill.
     pub recoveries: &'a [KillRecovery],
+    /// Pairs of slots of earlier runs of the same experiment, oldest first.
+    pub earlier: &'a [(ProbeName, Pair)],
     /// Until when was watched.
     pub ended: DateTime<Utc>,
 }
@@ -47,159 +49,210 @@ pub struct Findings<'a> {
 /// # Guarantees
 ///
 /// - Depends on the findings alone.
-/// - `Held` only when every planned step was a real kill, every probe that counts has its whole
-///   interval below its margin, and the app recovered in time.
+/// - `Held` only when every planned step was taken and every kill was real, no slot was cut short or not
+///   watched, both groups were measured, every probe that counts has its whole interval below its margin,
+///   and the app recovered in time.
 /// - A run without a kill, and a rehearsal, is never more than `NotTested`.
 /// - A run that was aborted for blindness or by a person is never `Held` and never `Disproved`.
+/// - Harm that the control group felt, too, disproves nothing.
 pub fn verdict(findings: &Findings<'_>) -> Verdict {
     let made: Vec<&Intent> = findings
         .intents
         .iter()
         .filter(|intent| may_have_killed(intent))
         .collect();
-    let rehearsed = findings.intents.iter().any(|intent| intent.sham);
-    let Some(first) = made.first() else {
+    let rehearsed = findings.intents.iter().any(|intent| {
+        let slot = findings.plan.step(intent.step).is_some_and(|step| step.is_sham());
+        intent.sham && (findings.plan.mode != Mode::Enforce || !slot)
+    });
+    let Some(first) = made.iter().map(|intent| intent.at).min() else {
         return if rehearsed {
             rehearsal(findings)
         } else {
             skipped(findings)
         };
     };
-    let from = made.iter().map(|intent| intent.at).min().unwrap_or(first.at);
+    let seen = Seen::new(findings, first);
+    let harm = findings
+        .abort
+        .filter(|abort| abort.cause.is_degradation())
+        .map(|abort| seen.control_at(abort));
     let judged = Judged {
-        findings,
-        differences: differences(findings, from),
+        differences: differences(&seen, findings, harm.as_ref()),
         killed: made.iter().map(|intent| intent.targets.len()).sum(),
-        steps: made.len(),
-        last_kill: made.iter().map(|intent| intent.at).max().unwrap_or(first.at),
-        from,
+        kills: made.len(),
+        findings,
+        seen,
+        harm,
+        from: first,
     };
     judged.verdict()
 }
 
-/// The interval for the difference of two shares, after minus before, by Newcombe's method on
-/// Wilson's bounds: right for tiny counts, and not of zero width when nothing was bad.
-///
-/// Returns the difference, its one-sided lower end and its one-sided upper end, each with the given
-/// chance of error; `None` when one side has no observations.
-///
-/// # Caveats
-///
-/// Takes observations as independent. Bursts make the true interval wider.
-fn newcombe(after: Pool, before: Pool, error: f64) -> Option<(f64, f64, f64)> {
-    let (p1, p2) = (after.share()?, before.share()?);
-    let z = z(error);
-    let ((l1, u1), (l2, u2)) = (wilson(after, z)?, wilson(before, z)?);
-    let d = p1 - p2;
-    Some((d, d - (p1 - l1).hypot(u2 - p2), d + (u1 - p1).hypot(p2 - l2)))
+/// What the control group was like when the run was aborted because a probe saw harm.
+enum ControlThen {
+    /// It kept its limit.
+    Fine {
+        /// What was seen of it, by probe of the experimental group.
+        counts: Vec<(ProbeName, Counts)>,
+        /// Where, in words: `after 2 shams`.
+        place: String,
+    },
+    /// It did not.
+    Broke(String),
+    /// There was none.
+    None,
 }
 
-/// Wilson's interval for one share.
-fn wilson(pool: Pool, z: f64) -> Option<(f64, f64)> {
-    let (p, n) = (pool.share()?, pool.observed as f64);
-    let middle = (p + z * z / (2.0 * n)) / (1.0 + z * z / n);
-    let half = z / (1.0 + z * z / n) * (p * (1.0 - p) / n + z * z / (4.0 * n * n)).sqrt();
-    Some(((middle - half).max(0.0), (middle + half).min(1.0)))
-}
-
-/// The normal quantile that leaves this much on one side.
-fn z(error: f64) -> f64 {
-    Normal::standard().inverse_cdf(1.0 - error)
-}
-
-/// The smallest difference that would have been found four times in five; `None` without counts.
-fn detectable(after: Pool, before: Pool) -> Option<f64> {
-    if after.observed == 0 || before.observed == 0 {
-        return None;
+impl Seen<'_> {
+    /// The control group of an abort: only what was measured, never what was assumed.
+    fn control_at(&self, abort: &Aborted) -> ControlThen {
+        let plan = self.plan();
+        let hypothesis = &plan.hypothesis;
+        let (counts, place): (Vec<(&ProbeSpec, Counts)>, String) = match &hypothesis.control {
+            Control::BeforeAfter => return ControlThen::None,
+            Control::Sham { window, .. } => {
+                let Some(now) = self.slots.iter().rfind(|slot| slot.from <= abort.at) else {
+                    return ControlThen::None;
+                };
+                if now.sham {
+                    return ControlThen::Broke("it happened after a sham, not after a kill".into());
+                }
+                let shams: Vec<&Slot> = self.slots.iter().filter(|s| s.sham && s.whole).collect();
+                let over_shams = |probe: &ProbeSpec| {
+                    shams
+                        .iter()
+                        .map(|s| self.between(&probe.name, s.from, s.to))
+                        .sum::<Counts>()
+                };
+                let earlier = |probe: &ProbeSpec| self.earlier_control(&probe.name);
+                let probes = || hypothesis.verdict_probes();
+                if !shams.is_empty() {
+                    let many = match shams.len() {
+                        1 => "a sham".to_owned(),
+                        n => format!("{n} shams"),
+                    };
+                    let counts = probes().map(|p| (p, over_shams(p))).collect();
+                    (counts, format!("after {many}"))
+                } else if probes().all(|p| earlier(p).observed > 0) {
+                    let counts = probes().map(|p| (p, earlier(p))).collect();
+                    (counts, "after the shams of earlier runs".into())
+                } else if probes().all(|p| self.baseline(&p.name).1 >= *window) {
+                    // No sham came first. What is left is the app as it was until a kill whose moment was
+                    // drawn: at least one window of it, or there is no control.
+                    let counts = probes().map(|p| (p, self.baseline(&p.name).0)).collect();
+                    (counts, "before the first slot".into())
+                } else {
+                    return ControlThen::None;
+                }
+            }
+            Control::Parallel { .. } | Control::Reference { .. } => {
+                let own = |probe: &ProbeName| {
+                    hypothesis
+                        .probes
+                        .iter()
+                        .any(|p| p.name == *probe && p.group() == Group::Control)
+                };
+                if let AbortCause::Limit { probe, .. } | AbortCause::Hard { probe, .. } = &abort.cause
+                    && own(probe)
+                {
+                    return ControlThen::Broke(format!("probe {probe} looks at the control group"));
+                }
+                let counts = hypothesis
+                    .verdict_probes()
+                    .filter_map(|p| {
+                        let other = hypothesis.counterpart(&p.name)?;
+                        Some((p, self.between(&other.name, self.first_kill, abort.at)))
+                    })
+                    .collect();
+                (counts, "in the control group".into())
+            }
+        };
+        for (probe, counts) in &counts {
+            match counts.share() {
+                None => return ControlThen::None,
+                Some(share) if !counts.is_within(probe.max) => {
+                    return ControlThen::Broke(format!(
+                        "probe {} saw {} bad {place}, limit {}",
+                        probe.name,
+                        percent(share),
+                        probe.max
+                    ));
+                }
+                Some(_) => {}
+            }
+        }
+        if counts.is_empty() {
+            return ControlThen::None;
+        }
+        let counts = counts.into_iter().map(|(p, c)| (p.name.clone(), c)).collect();
+        ControlThen::Fine { counts, place }
     }
-    let (n1, n2) = (after.observed as f64, before.observed as f64);
-    let p = ((after.bad + before.bad) as f64 + 1.0) / (n1 + n2 + 2.0);
-    Some(((z(ERROR) + z(0.2)) * (p * (1.0 - p) * (1.0 / n1 + 1.0 / n2)).sqrt()).min(1.0))
-}
-
-/// The difference that is tolerated: half the limit.
-fn margin(probe: &ProbeSpec) -> f64 {
-    probe.max.as_f64() / 2.0
 }
 
 /// One comparison for each probe that counts.
-fn differences(findings: &Findings<'_>, from: DateTime<Utc>) -> Vec<Difference> {
+fn differences(seen: &Seen<'_>, findings: &Findings<'_>, harm: Option<&ControlThen>) -> Vec<Difference> {
     let hypothesis = &findings.plan.hypothesis;
-    let counted: Vec<&ProbeSpec> = hypothesis
-        .probes
+    let probes: Vec<&ProbeSpec> = hypothesis.verdict_probes().collect();
+    let comparisons: Vec<Comparison> = probes
         .iter()
-        .filter(|p| p.role != Role::Observe)
-        .collect();
-    counted
-        .iter()
-        .map(|probe| {
-            let (mut before, mut after) = (Pool::default(), Pool::default());
-            for sample in findings
-                .samples
-                .iter()
-                .filter(|s| s.probe == probe.name && s.at <= findings.ended)
-            {
-                let Some(tick) = Tick::of(sample) else { continue };
-                // A sample that was under way when the first kill left may have felt it.
-                let side = if later(sample.at, hypothesis.timeout) <= from {
-                    &mut before
-                } else {
-                    &mut after
-                };
-                *side = side.and(tick);
+        .map(|probe| match (harm, findings.abort) {
+            // An aborted slot has no partner: what was seen after kills, against the control as it was.
+            (Some(ControlThen::Fine { counts, .. }), Some(abort)) if !seen.slots.is_empty() => {
+                let control = counts.iter().find(|(of, _)| *of == probe.name);
+                Comparison::sums(
+                    seen.after_kills(&probe.name, abort.at),
+                    control.map_or_else(Counts::default, |(_, counts)| *counts),
+                )
             }
-            let margin = margin(probe);
-            let (difference, low, high) = newcombe(after, before, ERROR).unwrap_or((0.0, -1.0, 1.0));
-            // Disproved needs one probe of several, so that side is corrected for their number
-            // (Holm's first step); held needs all of them, and needs no correction.
-            let strict =
-                newcombe(after, before, ERROR / counted.len() as f64).map_or(-1.0, |(_, low, _)| low);
-            let says = match () {
-                () if strict > margin => HypothesisResult::Disproved,
-                () if high < margin => HypothesisResult::Held,
-                () => HypothesisResult::Inconclusive,
-            };
+            _ => seen.compare(probe),
+        })
+        .collect();
+    let margins: Vec<f64> = probes.iter().map(|p| hypothesis.margin_of(p)).collect();
+    let says = intervals::holm(&margins, |probe, error| comparisons[probe].interval(error));
+    let drawn = matches!(hypothesis.control, Control::Sham { .. });
+    probes
+        .iter()
+        .zip(comparisons)
+        .zip(margins.iter().zip(says))
+        .map(|((probe, comparison), (margin, says))| {
+            let interval = comparison.interval(ERROR);
+            let paired = comparison.differences();
             Difference {
                 probe: probe.name.clone(),
-                before_bad: before.bad,
-                before_observed: before.observed,
-                after_bad: after.bad,
-                after_observed: after.observed,
-                difference,
-                low,
-                high,
-                margin,
-                says,
+                control_bad: comparison.control.bad,
+                control_observed: comparison.control.observed,
+                experiment_bad: comparison.experiment.bad,
+                experiment_observed: comparison.experiment.observed,
+                difference: interval.difference,
+                low: interval.low,
+                high: interval.high,
+                margin: *margin,
+                says: match says {
+                    HypothesisResult::Held if !comparison.saw_both() => HypothesisResult::Inconclusive,
+                    says => says,
+                },
+                chance: intervals::chance(&paired).filter(|_| drawn),
+                smallest: intervals::smallest(comparison.experiment, comparison.control, &paired),
+                pairs: comparison.pairs,
+                latency: None,
             }
         })
         .collect()
 }
 
-impl Difference {
-    fn pools(&self) -> (Pool, Pool) {
-        (
-            Pool {
-                observed: self.after_observed,
-                bad: self.after_bad,
-            },
-            Pool {
-                observed: self.before_observed,
-                bad: self.before_bad,
-            },
-        )
-    }
-}
-
 /// A run with at least one real kill.
 struct Judged<'a> {
     findings: &'a Findings<'a>,
+    seen: Seen<'a>,
     differences: Vec<Difference>,
+    /// The control group, when a probe saw harm.
+    harm: Option<ControlThen>,
     /// Tasks that were asked to die.
     killed: usize,
     /// Kill requests.
-    steps: usize,
+    kills: usize,
     from: DateTime<Utc>,
-    last_kill: DateTime<Utc>,
 }
 
 /// Whether the app was whole and steady again in time.
@@ -221,63 +274,121 @@ impl Judged<'_> {
         };
         let (hypothesis, because) = self.hypothesis(outcome);
         let sentence = self.sentence(outcome, hypothesis, &because);
+        let control = &self.findings.plan.hypothesis.control;
         Verdict {
             outcome,
             hypothesis,
             reason,
             sentence,
-            lines: vec![self.within_limits(), caused_by_the_kill(hypothesis, &because)],
-            limits: limits(self.findings.plan, &self.differences),
-            design: DESIGN.into(),
+            lines: vec![
+                self.within_limits(),
+                caused_by_the_kill(control, hypothesis, &because),
+            ],
+            limits: self.limits(),
+            design: control.label().into(),
+            about_design: about(self.findings.plan),
+            pairs: self.progress(),
             differences: self.differences,
         }
     }
 
     /// The rules of `steady-state` §7.1, in their order, and what tipped the scales.
     fn hypothesis(&self, outcome: Outcome) -> (HypothesisResult, String) {
-        use HypothesisResult::{Disproved, Held, Inconclusive};
-        match self.findings.abort {
-            // Without a control nobody can tell the kill from a coincidence.
-            Some(abort) if abort.cause.is_degradation() => {
-                return (Inconclusive, format!("{CAUSE_NOT_ESTABLISHED}: {}", abort.cause));
-            }
-            Some(abort) => return (Inconclusive, format!("the run was cut short: {}", abort.cause)),
-            None => {}
+        use HypothesisResult::{Disproved, Inconclusive};
+        if let Some(abort) = self.findings.abort {
+            return self.aborted(abort);
         }
-        let planned = self.findings.plan.steps.len();
-        let killed = || format!("{} of {planned} planned steps killed something", self.steps);
         if outcome != Outcome::Completed {
-            return (Inconclusive, killed());
-        }
-        if let Some(worst) = self.differences.iter().find(|d| d.says == Disproved) {
-            let Difference {
-                probe, low, margin, ..
-            } = worst;
-            return (
-                Disproved,
-                format!(
-                    "probe {probe} is worse after the kills by at least {} points, {} are tolerated",
-                    points(*low),
-                    points(*margin)
-                ),
-            );
+            return (Inconclusive, self.taken());
         }
         match self.recovered() {
             Recovered::No(why) => return (Disproved, why),
             Recovered::Unknown(why) => return (Inconclusive, why),
             Recovered::Yes => {}
         }
-        if self.steps < planned {
-            return (Inconclusive, killed());
+        if let Some(Progress { have, need, .. }) = self.progress().filter(|p| p.have < p.need) {
+            // Looking at the interval after every pair would find a difference sooner or later.
+            return (Inconclusive, format!("pair {have} of {need}"));
+        }
+        if let Some(worst) = self.differences.iter().find(|d| d.says == Disproved) {
+            return (Disproved, self.worse(worst));
+        }
+        self.held_or_not()
+    }
+
+    /// What an early end leaves to say.
+    fn aborted(&self, abort: &Aborted) -> (HypothesisResult, String) {
+        use HypothesisResult::{Disproved, Inconclusive};
+        let cut = || format!("the run was cut short: {}", abort.cause);
+        if let AbortCause::NotRecovered { step, .. } = &abort.cause {
+            let sham = self.findings.plan.step(*step).is_some_and(|s| s.is_sham());
+            return match self.recovered_from(*step, abort.at) {
+                _ if sham => (
+                    Inconclusive,
+                    format!("{COMMON_CAUSE}: {}, which was a sham", abort.cause),
+                ),
+                Recovered::No(_) => (Disproved, abort.cause.to_string()),
+                Recovered::Yes | Recovered::Unknown(_) => (Inconclusive, cut()),
+            };
+        }
+        match &self.harm {
+            None => (Inconclusive, cut()),
+            Some(ControlThen::None) => (Inconclusive, format!("{CAUSE_NOT_ESTABLISHED}: {}", abort.cause)),
+            Some(ControlThen::Broke(why)) => (
+                Inconclusive,
+                format!(
+                    "{COMMON_CAUSE}: {}, and the control group broke its limit, too: {why}",
+                    abort.cause
+                ),
+            ),
+            Some(ControlThen::Fine { place, .. }) => {
+                let counted = matches!(abort.cause, AbortCause::Budget { .. });
+                if counted && !self.differences.iter().any(|d| d.low > d.margin) {
+                    return (
+                        Inconclusive,
+                        format!(
+                            "{}, and no probe is worse than {place} by more than is tolerated",
+                            abort.cause
+                        ),
+                    );
+                }
+                (
+                    Disproved,
+                    format!("{}, and the limit was kept {place}", abort.cause),
+                )
+            }
+        }
+    }
+
+    /// `probe edge is worse after a kill by at least +1.9 points, +0.50 are tolerated`.
+    fn worse(&self, difference: &Difference) -> String {
+        format!(
+            "probe {} is worse {} by at least {} points, {} are tolerated",
+            difference.probe,
+            self.places().0,
+            points(difference.low),
+            points(difference.margin)
+        )
+    }
+
+    fn held_or_not(&self) -> (HypothesisResult, String) {
+        use HypothesisResult::{Held, Inconclusive};
+        let planned = self.findings.plan.steps.iter().filter(|s| !s.is_sham()).count();
+        if self.kills < planned {
+            return (Inconclusive, self.taken());
         }
         if self.differences.is_empty() {
             return (Inconclusive, "no probe counts for the verdict".into());
         }
+        if let Some(why) = self.unstable() {
+            return (Inconclusive, why);
+        }
+        let (experiment, control) = self.places();
         match self.differences.iter().find(|d| d.says != Held) {
             None => (Held, "no difference beyond what is tolerated".into()),
-            Some(d) if d.before_observed == 0 || d.after_observed == 0 => (
+            Some(d) if d.control_observed == 0 || d.experiment_observed == 0 => (
                 Inconclusive,
-                format!("probe {} saw nothing before or nothing after the kills", d.probe),
+                format!("probe {} saw nothing {control} or nothing {experiment}", d.probe),
             ),
             Some(d) => (
                 Inconclusive,
@@ -291,34 +402,123 @@ impl Judged<'_> {
         }
     }
 
+    /// Why the groups can't be relied on, where they can't: a slot that nobody watched to its end, or a
+    /// control group that is over its limit or differed before anything was done.
+    fn unstable(&self) -> Option<String> {
+        let plan = self.findings.plan;
+        let hypothesis = &plan.hypothesis;
+        let pairs = plan
+            .steps
+            .iter()
+            .filter_map(|s| s.slot)
+            .map(|s| s.pair)
+            .max()
+            .unwrap_or(0);
+        for (probe, difference) in hypothesis.verdict_probes().zip(&self.differences) {
+            let watched = self.seen.own_pairs(&probe.name).len();
+            if u32::try_from(watched).unwrap_or(u32::MAX) < pairs {
+                return Some(format!(
+                    "probe {} watched {watched} of {pairs} pairs of slots to their ends",
+                    probe.name
+                ));
+            }
+            let control = difference.control();
+            if let Some(share) = control.share().filter(|_| !control.is_within(probe.max)) {
+                return Some(format!(
+                    "{COMMON_CAUSE}: probe {} saw {} bad {}, limit {}",
+                    probe.name,
+                    percent(share),
+                    self.places().1,
+                    probe.max
+                ));
+            }
+            let margin = hypothesis.margin_of(probe);
+            if matches!(hypothesis.control, Control::Parallel { .. })
+                && let Some(before) = self.seen.before(probe).map(|before| before.interval(ERROR))
+                && (before.low > margin || before.high < -margin)
+            {
+                return Some(format!(
+                    "probe {} differed between the apps by {} points before any kill",
+                    probe.name,
+                    points(before.difference)
+                ));
+            }
+        }
+        None
+    }
+
+    /// How many pairs there are of those that a verdict rests on: as many as the probe has that saw least.
+    fn progress(&self) -> Option<Progress> {
+        let Control::Sham { pairs, .. } = self.findings.plan.hypothesis.control else {
+            return None;
+        };
+        let run = &self.findings.plan.run;
+        let count = |pairs: usize| u32::try_from(pairs).unwrap_or(u32::MAX);
+        let least = self.differences.iter().min_by_key(|d| d.pairs.len());
+        let (have, earlier) = least.map_or((0, 0), |d| {
+            let earlier = d.pairs.iter().filter(|p| p.run != *run).count();
+            (count(d.pairs.len()), count(earlier))
+        });
+        Some(Progress {
+            have,
+            need: pairs,
+            earlier,
+        })
+    }
+
+    /// `2 of 3 planned kills were made`.
+    fn taken(&self) -> String {
+        let planned = self.findings.plan.steps.iter().filter(|s| !s.is_sham()).count();
+        format!("{} of {planned} planned steps killed something", self.kills)
+    }
+
+    /// Where the two groups are, in words.
+    fn places(&self) -> (&'static str, &'static str) {
+        match (&self.findings.plan.hypothesis.control, &self.harm) {
+            (Control::Sham { .. }, Some(ControlThen::Fine { place, .. })) if place.starts_with("before") => {
+                ("after a kill", "before the first slot")
+            }
+            (Control::Sham { .. }, _) => ("after a kill", "after a sham"),
+            (Control::Parallel { .. }, _) => ("in the app that was hit", "in the app that was left alone"),
+            (Control::BeforeAfter | Control::Reference { .. }, _) => ("after the kills", "before"),
+        }
+    }
+
     fn recovered(&self) -> Recovered {
+        let steps = self.findings.intents.iter().filter(|i| may_have_killed(i));
+        let mut unknown = None;
+        for intent in steps {
+            match self.recovered_from(intent.step, self.findings.ended) {
+                Recovered::Yes => {}
+                Recovered::No(why) => return Recovered::No(why),
+                Recovered::Unknown(why) => unknown = unknown.or(Some(why)),
+            }
+        }
+        unknown.map_or(Recovered::Yes, Recovered::Unknown)
+    }
+
+    /// Whether the app recovered from one step within its time, as seen until a moment.
+    fn recovered_from(&self, step: u32, until: DateTime<Utc>) -> Recovered {
         let recovery = self.findings.plan.hypothesis.recovery;
         let within = span(recovery.within);
-        let deadline = later(self.last_kill, recovery.within);
-        let steps = || {
-            self.findings
-                .intents
-                .iter()
-                .filter(|i| may_have_killed(i))
-                .map(|i| i.step)
+        let Some(intent) = self.findings.intents.iter().find(|i| i.step == step) else {
+            return Recovered::Unknown(format!("step {step} was not taken"));
         };
-        let steady_by_deadline = |step: u32| {
-            let all = self.findings.recoveries.iter();
-            let mut of_step = all.filter(|r| r.step == step).peekable();
-            of_step.peek().is_some() && of_step.all(|r| r.steady.is_some_and(|at| at <= deadline))
-        };
-        let Some(step) = steps().find(|step| !steady_by_deadline(*step)) else {
+        let deadline = later(intent.at, recovery.within);
+        let all = self.findings.recoveries.iter();
+        let mut of_step = all.filter(|r| r.step == step).peekable();
+        if of_step.peek().is_some() && of_step.all(|r| r.steady.is_some_and(|at| at <= deadline)) {
             return Recovered::Yes;
-        };
+        }
         let seen = |probe: &ProbeSpec| {
-            let after = |s: &&Sample| s.probe == probe.name && self.last_kill < s.at;
+            let after = |s: &&Sample| s.probe == probe.name && intent.at < s.at;
             self.findings
                 .samples
                 .iter()
                 .filter(after)
                 .any(|s| Tick::of(s).is_some())
         };
-        if self.findings.ended < deadline {
+        if until < deadline {
             Recovered::Unknown(format!(
                 "step {step} was not watched for the {within} that it has to recover"
             ))
@@ -328,7 +528,7 @@ impl Judged<'_> {
             ))
         } else {
             Recovered::No(format!(
-                "the app had not recovered from step {step} within {within} of the last kill"
+                "the app had not recovered from step {step} within {within}"
             ))
         }
     }
@@ -346,49 +546,59 @@ impl Judged<'_> {
             .differences
             .iter()
             .max_by(|a, b| beyond(a).total_cmp(&beyond(b)))
+            && let (Some(p1), Some(p2)) = (d.experiment().share(), d.control().share())
         {
-            let (after, before) = d.pools();
-            if let (Some(p1), Some(p2)) = (after.share(), before.share()) {
+            let (experiment, control) = self.places();
+            text += &format!(
+                " Bad answers ({}): {} {experiment}, {} {control}",
+                d.probe,
+                percent(p1),
+                percent(p2)
+            );
+            if d.low <= -1.0 && d.high >= 1.0 {
+                // One pair bounds nothing.
+                text += &format!("; difference {} points so far.", points(d.difference));
+            } else {
                 let (sure, side) = match hypothesis {
                     HypothesisResult::Disproved if d.says == HypothesisResult::Disproved => (d.low, "above"),
                     _ => (d.high, "below"),
                 };
                 text += &format!(
-                    " Bad answers ({}): {} after the kills, {} before; difference {} points, 95 % sure it is {side} {} (tolerated: {}). {} before, {} after.",
-                    d.probe,
-                    percent(p1),
-                    percent(p2),
+                    "; difference {} points, 95 % sure it is {side} {} (tolerated: {}).",
                     points(d.difference),
                     points(sure),
-                    points(d.margin),
-                    thousands(d.before_observed),
-                    thousands(d.after_observed),
+                    points(d.margin)
                 );
-                if let Some(smallest) = detectable(after, before) {
-                    text += &format!(
-                        " A difference below about {} points would probably have been missed.",
-                        points(smallest).trim_start_matches('+')
-                    );
-                }
+            }
+            text += &format!(
+                " {} {control}, {} {experiment}.",
+                thousands(d.control_observed),
+                thousands(d.experiment_observed)
+            );
+            if let Some(smallest) = d.smallest.filter(|_| hypothesis != HypothesisResult::Disproved) {
+                text += &format!(
+                    " A difference below about {} points would probably have been missed.",
+                    points(smallest).trim_start_matches('+')
+                );
             }
         }
         if hypothesis != HypothesisResult::Held {
             text += &format!(" Reason: {because}.");
         }
-        text + " Design: before/after (weak)."
+        text + " Design: " + design(&self.findings.plan.hypothesis.control) + "."
     }
 
     /// `5 kills of 1 of 12 tasks`.
     fn kills(&self) -> String {
-        let each = self.killed / self.steps.max(1);
+        let each = self.killed / self.kills.max(1);
         let tasks = self.findings.plan.apps.instances();
-        let plural = if self.steps == 1 { "kill" } else { "kills" };
-        if each * self.steps == self.killed {
-            format!("{} {plural} of {each} of {tasks} tasks", self.steps)
+        let plural = if self.kills == 1 { "kill" } else { "kills" };
+        if each * self.kills == self.killed {
+            format!("{} {plural} of {each} of {tasks} tasks", self.kills)
         } else {
             format!(
                 "{} {plural}, {} tasks in all, of {tasks}",
-                self.steps, self.killed
+                self.kills, self.killed
             )
         }
     }
@@ -428,48 +638,129 @@ impl Judged<'_> {
             }
         }
     }
-}
 
-/// `Caused by the kill: …`
-fn caused_by_the_kill(hypothesis: HypothesisResult, because: &str) -> String {
-    match hypothesis {
-        HypothesisResult::Held => format!("Caused by the kill: {because}."),
-        HypothesisResult::Disproved => {
-            format!("Caused by the kill: probably, as far as before and after can tell ({because}).")
+    /// What the run could not have seen, and what it did not try.
+    fn limits(&self) -> Vec<String> {
+        let plan = self.findings.plan;
+        let (experiment, control) = self.places();
+        let mut limits: Vec<String> = self
+            .differences
+            .iter()
+            .map(|d| match d.smallest {
+                Some(smallest) => format!(
+                    "Probe {}: a difference below about {} points would probably have been missed.",
+                    d.probe,
+                    points(smallest).trim_start_matches('+')
+                ),
+                None => format!(
+                    "Probe {}: nothing could have been found, it saw nothing {control} or nothing {experiment}.",
+                    d.probe
+                ),
+            })
+            .collect();
+        for probe in plan.hypothesis.verdict_probes() {
+            if let Some(before) = self.seen.before(probe).map(|b| b.interval(ERROR)) {
+                limits.push(format!(
+                    "Probe {}: before the first kill the two apps differed by {} points, 95 % sure each way {} to {}.",
+                    probe.name,
+                    points(before.difference),
+                    points(before.low),
+                    points(before.high)
+                ));
+            }
         }
-        HypothesisResult::Inconclusive => format!("Caused by the kill: not known ({because})."),
-        HypothesisResult::NotTested => format!("Caused by the kill: not tested ({because})."),
+        if let Some(chance) = self.differences.iter().filter_map(|d| d.chance).reduce(f64::min)
+            && let Some(progress) = self.progress().filter(|p| p.have > 0)
+        {
+            limits.push(format!(
+                "{} pairs: if kills did nothing, a difference like this would come by chance in {} of all orders (1 in {} at best).",
+                progress.have,
+                percent(chance),
+                1_u64 << progress.have.min(62)
+            ));
+        }
+        let most = plan
+            .steps
+            .iter()
+            .map(|step| step.targets.len())
+            .max()
+            .unwrap_or(0);
+        limits.push(match &plan.hypothesis.control {
+            Control::BeforeAfter => {
+                "Before/after only: anything else that changed at the same time looks the same.".into()
+            }
+            Control::Sham { window, settle, .. } => format!(
+                "Sham slots: what shows later than {} after a kill, or lasts longer than the settle time of {}, is missed or counted on the wrong side.",
+                span(*window),
+                span(*settle)
+            ),
+            Control::Parallel { .. } => {
+                "Parallel apps: what both share (database, cache, hosts) reaches the control group, too, and hides a difference; a request that is retried on the other app understates it.".into()
+            }
+            Control::Reference { app } => format!(
+                "Reference app: what {app} does not share, and changed at the same time, looks like the kill."
+            ),
+        });
+        limits.push(format!(
+            "Not tested: other faults than killing tasks, more than {most} of {} tasks at once, other times and loads.",
+            plan.apps.instances()
+        ));
+        limits
     }
 }
 
-/// What the run could not have seen, and what it did not try.
-fn limits(plan: &Plan, differences: &[Difference]) -> Vec<String> {
-    let mut limits: Vec<String> = differences
-        .iter()
-        .map(|d| match detectable(d.pools().0, d.pools().1) {
-            Some(smallest) => format!(
-                "Probe {}: a difference below about {} points would probably have been missed.",
-                d.probe,
-                points(smallest).trim_start_matches('+')
-            ),
-            None => format!(
-                "Probe {}: nothing could have been found, it saw nothing before or nothing after.",
-                d.probe
-            ),
-        })
-        .collect();
-    let most = plan
-        .steps
-        .iter()
-        .map(|step| step.targets.len())
-        .max()
-        .unwrap_or(0);
-    limits.push("Before/after only: anything else that changed at the same time looks the same.".into());
-    limits.push(format!(
-        "Not tested: other faults than killing tasks, more than {most} of {} tasks at once, other times and loads.",
-        plan.apps.instances()
-    ));
-    limits
+/// `Caused by the kill: …`
+fn caused_by_the_kill(control: &Control, hypothesis: HypothesisResult, because: &str) -> String {
+    match (hypothesis, control) {
+        (HypothesisResult::Held, _) => format!("Caused by the kill: {because}."),
+        (HypothesisResult::Disproved, Control::BeforeAfter) => {
+            format!("Caused by the kill: probably, as far as before and after can tell ({because}).")
+        }
+        (HypothesisResult::Disproved, Control::Reference { .. }) => {
+            format!("Caused by the kill: probably ({because}).")
+        }
+        (HypothesisResult::Disproved, Control::Sham { .. } | Control::Parallel { .. }) => {
+            format!("Caused by the kill: yes ({because}).")
+        }
+        (HypothesisResult::Inconclusive, _) if because.starts_with("pair ") => {
+            format!("Caused by the kill: not known yet, {because}.")
+        }
+        (HypothesisResult::Inconclusive, _) => format!("Caused by the kill: not known ({because})."),
+        (HypothesisResult::NotTested, _) => format!("Caused by the kill: not tested ({because})."),
+    }
+}
+
+/// The design with its strength behind it: `sham slots (good)`.
+fn design(control: &Control) -> &'static str {
+    match control {
+        Control::BeforeAfter => "before/after (weak)",
+        Control::Sham { .. } => "sham slots (good)",
+        Control::Parallel { .. } => "parallel apps (strong)",
+        Control::Reference { .. } => "reference app (moderate)",
+    }
+}
+
+/// What the design can and cannot tell, in the fixed words of `steady-state` §3.3.
+fn about(plan: &Plan) -> String {
+    match &plan.hypothesis.control {
+        Control::BeforeAfter => {
+            "Design: before/after (same app). A difference here may have any cause that came at the same time; only gross outages stand out.".into()
+        }
+        Control::Sham { settle, .. } => {
+            let shams = plan.steps.iter().filter(|s| s.is_sham()).count();
+            let real = plan.steps.len() - shams;
+            format!(
+                "Design: sham slots ({real} real, {shams} sham, same app). A difference here is not explained by slow drift. Effects lasting longer than the {} settle time would be missed.",
+                span(*settle)
+            )
+        }
+        Control::Parallel { control, experiment } => format!(
+            "Design: parallel apps ({experiment} was hit, {control} was left alone). A difference here is what users of the one saw and users of the other did not."
+        ),
+        Control::Reference { app } => format!(
+            "Design: reference app ({app} was left alone). Before against after, less what the reference app did meanwhile; the two have to move alike without a kill."
+        ),
+    }
 }
 
 fn skipped(findings: &Findings<'_>) -> Verdict {
@@ -484,6 +775,7 @@ fn skipped(findings: &Findings<'_>) -> Verdict {
         .or(words)
         .unwrap_or_else(|| "no kill left the operator".into());
     not_tested(
+        &findings.plan.hypothesis.control,
         Outcome::Skipped,
         reason,
         format!("Not tested. No kill was made: {because}."),
@@ -492,24 +784,28 @@ fn skipped(findings: &Findings<'_>) -> Verdict {
 }
 
 fn rehearsal(findings: &Findings<'_>) -> Verdict {
+    let control = &findings.plan.hypothesis.control;
     let steps = findings.plan.steps.len();
     let shams = findings.intents.iter().filter(|intent| intent.sham).count();
     let told =
         format!("Not tested. Rehearsal: {shams} of {steps} steps were written down, nothing was killed.");
     match findings.abort {
         Some(abort) => not_tested(
+            control,
             Outcome::Aborted,
             abort.cause.word().into(),
             format!("{told} Ended early: {}.", abort.cause),
             "a rehearsal kills nothing",
         ),
         None if shams < steps => not_tested(
+            control,
             Outcome::Aborted,
             "cut short".into(),
             told,
             "a rehearsal kills nothing",
         ),
         None => not_tested(
+            control,
             Outcome::Completed,
             String::new(),
             told,
@@ -518,7 +814,13 @@ fn rehearsal(findings: &Findings<'_>) -> Verdict {
     }
 }
 
-fn not_tested(outcome: Outcome, reason: String, sentence: String, because: &str) -> Verdict {
+fn not_tested(
+    control: &Control,
+    outcome: Outcome,
+    reason: String,
+    sentence: String,
+    because: &str,
+) -> Verdict {
     let within = match outcome {
         Outcome::Skipped => "Stayed within limits: not tested (no kill was made).",
         Outcome::Completed | Outcome::Aborted => "Stayed within limits: not tested (nothing was killed).",
@@ -530,11 +832,13 @@ fn not_tested(outcome: Outcome, reason: String, sentence: String, because: &str)
         sentence,
         lines: vec![
             within.into(),
-            caused_by_the_kill(HypothesisResult::NotTested, because),
+            caused_by_the_kill(control, HypothesisResult::NotTested, because),
         ],
         limits: vec!["Nothing was tested.".into()],
-        design: DESIGN.into(),
+        design: control.label().into(),
+        about_design: String::new(),
         differences: vec![],
+        pairs: None,
     }
 }
 
@@ -578,5 +882,7 @@ fn capital(text: &str) -> String {
         .map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
+#[cfg(test)]
+mod slots;
 #[cfg(test)]
 pub(super) mod tests;

@@ -1,7 +1,7 @@
 //! `spec.steadyState` as written.
 
 use crate::policy::problem::Scribe;
-use crate::policy::read::{At, Lasting, Percent, Read, Text, choice, record};
+use crate::policy::read::{At, Lasting, Percent, Points, Read, Text, choice, record};
 use crate::policy::yaml::{Kind, Node};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use std::borrow::Cow;
@@ -93,6 +93,8 @@ record! {
         share: Share,
         /// A declared, bounded lift of both lines after a kill. Default: none.
         dip: Dip,
+        /// With `parallel` and `reference`: it looks at the app that is left alone, and is compared with the probe of this name.
+        control_for: Text,
     }
     later {
         "value": "tolerances on values are not judged by this version; use `share`, `status`, `body` or `slowerThan`",
@@ -274,29 +276,39 @@ record! {
 }
 
 record! {
-    /// How the verdict compares.
+    /// How the verdict compares. Kills only ever hit the experimental group.
     Control {
-        /// `beforeAfter`: the same app before the kill. Default: beforeAfter.
+        /// `sham` (the default), `parallel`, `reference` or `beforeAfter`: see "Control groups" below.
         design: Design,
-    }
-    later {
-        "real": "repeated slots are not run by this version",
-        "sham": "sham slots are not run by this version",
-        "window": "repeated slots are not run by this version",
-        "settle": "repeated slots are not run by this version",
-        "margin": "margins are not judged by this version",
+        /// `sham`: pairs of a kill and a sham that a verdict rests on, 3 to 50. Never adds kills: a run with fewer adds the pairs of earlier runs. Default: 5.
+        real: u32,
+        /// `sham`: the same number as `real`; every kill has its sham. Default: as `real`.
+        sham: u32,
+        /// `sham`: how long each slot is compared, at least ten samples. Default: 60s.
+        window: Lasting,
+        /// `sham`: the least time from there to the next slot, at least `recovery.hold`. Default: 60s.
+        settle: Lasting,
+        /// The difference of bad shares that is tolerated, in percentage points. Default: half of each probe's `share.max`.
+        margin: Points,
+        /// `parallel`: the app that is left alone.
+        control: Text,
+        /// `parallel`: the app that is hit; the target may name no other.
+        experiment: Text,
+        /// `reference`: an app that is left alone.
+        reference: Text,
     }
 }
 
 choice! {
     /// How control and experiment are told apart.
     Design {
+        /// The same app after a sham: everything but the kill, in an order that is drawn.
+        Sham = "sham",
+        /// Two apps of the same definition side by side, and a random split of requests.
+        Parallel = "parallel",
+        /// Before against after, less what an untouched app did meanwhile.
+        Reference = "reference",
         /// The same app before the kill: the weakest design, and labelled so.
         BeforeAfter = "beforeAfter",
-    }
-    later {
-        "sham": "sham slots are not run by this version",
-        "parallel": "parallel apps are not compared by this version",
-        "reference": "reference apps are not compared by this version",
     }
 }

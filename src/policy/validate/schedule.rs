@@ -1,5 +1,6 @@
 //! `spec.schedule`: windows, zone, holidays and cadence.
 
+use crate::model::experiment::Control;
 use crate::model::policy::{Cadence, Count, Covered, FaultSpec, MinGap, Schedule, Window};
 use crate::policy::ics;
 use crate::policy::load::bytes_of;
@@ -29,8 +30,16 @@ pub(super) fn windows_must_hold_a_run(
         Count::Exactly(n) => n.div_ceil((*at_once).max(1)),
         Count::Percent(_) | Count::RandomUpTo(_) => 1,
     };
+    let (steps, slots) = match hypothesis.control {
+        Control::Sham { .. } => (
+            steps.saturating_mul(2),
+            format!(", {steps} of {} slots with a kill", steps * 2),
+        ),
+        _ => (steps, String::new()),
+    };
     // As `Plan::longest_from(1)` counts it, and the window gate asks it.
-    let needed = hypothesis.baseline.at_most + (*gap).max(hypothesis.recovery.within) * steps;
+    let gap = (*gap).max(hypothesis.control.slot());
+    let needed = hypothesis.baseline.at_most + gap.max(hypothesis.recovery.within).saturating_mul(steps);
     let longest = schedule
         .windows
         .iter()
@@ -40,11 +49,11 @@ pub(super) fn windows_must_hold_a_run(
         scribe.error(
             at,
             format!(
-                "a run may take {}, the longest window has {}: no run would ever start",
+                "a run may take {}{slots}, the longest window has {}: no run would ever start",
                 brief(needed),
                 brief(longest)
             ),
-            "widen a window, or shorten `count`, `gap`, `baseline.max` or `recovery.within`",
+            "widen a window, or shorten `count`, `gap`, `baseline.max`, `recovery.within` or the slots of `control`",
         );
     }
 }

@@ -1,5 +1,6 @@
 //! `spec.steadyState`: probes, tolerances, and whether the numbers can work at all.
 
+use super::control::{control_of, counterparts};
 use super::{is_dns_label, number};
 use crate::model::experiment::{
     Baseline, Blindness, Dip, Http, Hypothesis, ProbeSpec, Recovery, Role, Share, Source, StatusRange,
@@ -144,11 +145,6 @@ pub fn hypothesis(raw: &raw::SteadyState, scribe: &mut Scribe) -> Option<Hypothe
             scribe,
         )))
     });
-    let raw::Control { place: _, design } = &*raw::or_default(control);
-    match design.as_ref().map(|d| d.value) {
-        // The only design that this version judges, and what the verdict is labelled with.
-        None | Some(raw::Design::BeforeAfter) => {}
-    }
     let list: &[raw::Probe] = probes.as_ref().map_or(&[], |p| &p.value);
     if list.len() > PROBES_MAX {
         scribe.error(
@@ -178,6 +174,8 @@ pub fn hypothesis(raw: &raw::SteadyState, scribe: &mut Scribe) -> Option<Hypothe
         }
     }
     let probes = made.into_iter().collect::<Option<Vec<_>>>()?;
+    let (control, margin) = control_of(control.as_ref(), place.at, every, recover.hold, scribe);
+    counterparts(list, &probes, control.as_ref(), scribe);
     Some(Hypothesis {
         interval: every,
         timeout: patience,
@@ -187,6 +185,8 @@ pub fn hypothesis(raw: &raw::SteadyState, scribe: &mut Scribe) -> Option<Hypothe
         blind: blindness,
         budget: failed,
         probes,
+        control: control?,
+        margin,
     })
 }
 
@@ -210,6 +210,7 @@ fn probe(raw: &raw::Probe, timing: Timing, scribe: &mut Scribe) -> Option<ProbeS
         slower_than,
         share,
         dip,
+        control_for,
     } = raw;
     let name = place.need(name, "name", "give the probe a name: `name: cart-edge`", scribe);
     if let Some(name) = name.filter(|n| !is_dns_label(&n.value.0)) {
@@ -338,6 +339,7 @@ fn probe(raw: &raw::Probe, timing: Timing, scribe: &mut Scribe) -> Option<ProbeS
         max: max_share,
         hard: hard_share,
         dip,
+        control_for: control_for.as_ref().map(|of| ProbeName::new(of.value.0.clone())),
         ..ProbeSpec::new("", role, Source::Marathon)
     })
 }

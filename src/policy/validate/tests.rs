@@ -1,4 +1,4 @@
-use crate::model::experiment::{Role, Share};
+use crate::model::experiment::{Control, Role, Share};
 use crate::model::policy::*;
 use crate::policy::allows;
 use crate::policy::load::parse_policy;
@@ -516,12 +516,120 @@ fn times_of_the_steady_state_fit_together() {
     steady("blind: { abortAfter: 0 }", "`abortAfter` is 0");
     steady("budget: { failedRequests: 0 }", "`failedRequests` is 0");
     steady("budget: {}", "`failedRequests` is missing");
-    steady(
-        "control: { design: sham }",
-        "sham slots are not run by this version",
-    );
-    steady("control: { real: 5 }", "repeated slots are not run");
     steady("anyOf: []", "groups of vantage points");
+}
+
+#[test]
+fn shams_are_the_default_and_add_no_kills() {
+    let control = |text: &str| policy(text).hypothesis.control;
+    let sham = |pairs, window, settle| Control::Sham {
+        pairs,
+        window: Duration::from_secs(window),
+        settle: Duration::from_secs(settle),
+    };
+    assert_eq!(control(GOOD), sham(5, 60, 60));
+    let with = |line: &str| GOOD.replace("    probes:\n", &format!("    {line}\n    probes:\n"));
+    assert_eq!(
+        control(&with("control: { real: 8, window: 2m }")),
+        sham(8, 120, 60)
+    );
+    // What is not written follows what is: a slot has ten samples and settles for as long as recovery takes.
+    assert_eq!(
+        control(&with("recovery: { within: 10m, hold: 3m }")),
+        sham(5, 60, 180)
+    );
+    let slow = "interval: 30s\n    timeout: 10s\n    baseline: { for: 5m, max: 3h }";
+    assert_eq!(control(&with(slow)), sham(5, 300, 60));
+    assert_eq!(
+        policy(&with("control: { margin: 0.2pp }")).hypothesis.margin,
+        Some(Share(2_000))
+    );
+    let FaultSpec::KillTasks { count, .. } = policy(GOOD).fault;
+    assert_eq!(count, Count::Exactly(1));
+}
+
+#[test]
+fn a_design_is_refused_with_its_numbers_when_it_cannot_work() {
+    steady("control: { real: 2 }", "`real` is 2; it may be 3 to 50");
+    steady(
+        "control: { real: 5, sham: 4 }",
+        "5 `real` and 4 `sham`: slots come in pairs",
+    );
+    steady(
+        "control: { window: 5s }",
+        "`window` is 5s; it needs at least ten samples (10s)",
+    );
+    steady(
+        "control: { settle: 20s }",
+        "`settle` is 20s; it must be at least `recovery.hold` with 30s",
+    );
+    steady("control: { margin: 0pp }", "`margin` may be above 0pp up to 50pp");
+    steady("control: { margin: 1% }", "is not a number of percentage points");
+    steady(
+        "control: { design: beforeAfter, real: 5 }",
+        "`real` has no meaning in this design",
+    );
+    steady(
+        "control: { reference: /a }",
+        "`reference` has no meaning in this design",
+    );
+    steady("control: { design: reference }", "`reference` is missing");
+    steady(
+        "control: { design: parallel, control: /a }",
+        "`experiment` is missing",
+    );
+    let twins = GOOD.replace(
+        "    probes:\n",
+        "    control: { design: parallel, control: /a, experiment: /a }\n    probes:\n",
+    );
+    assert!(problems(&twins).join("\n").contains("are the same app"));
+    steady(
+        "control: { design: parallel, control: a, experiment: /b }",
+        "`a` is not an app",
+    );
+    steady("control: { design: shams }", "did you mean `sham`?");
+    // Two slots for each kill have to fit into the six hours of the schedule's window.
+    check(
+        "count: 1",
+        "count: 36",
+        "a run may take 6h10m, 36 of 72 slots with a kill, the longest window has 6h",
+    );
+    fine("count: 1", "count: 34");
+}
+
+#[test]
+fn two_apps_are_compared_probe_by_probe() {
+    const PARALLEL: &str = "control: { design: parallel, control: /shop/cart-b, experiment: /shop/cart }";
+    let twin = |of: &str, kind: &str| {
+        format!(
+            "    {PARALLEL}\n    probes:\n      - {{ name: other, controlFor: {of}, source: {{ {kind} }} }}\n"
+        )
+    };
+    let http = "http: { url: \"http://cart-b.example.net/health\", requests: 5 }";
+    let good = GOOD.replace("    probes:\n", &twin("cart-edge", http));
+    let hypothesis = policy(&good).hypothesis;
+    let counterpart = hypothesis
+        .counterpart(&"cart-edge".into())
+        .map(|p| p.name.to_string());
+    assert_eq!(counterpart.as_deref(), Some("other"));
+    assert_eq!(hypothesis.verdict_probes().count(), 1);
+    steady(
+        PARALLEL,
+        "probe `cart-edge` has no counterpart that asks /shop/cart-b",
+    );
+    let said = |of: &str, kind: &str| problems(&GOOD.replace("    probes:\n", &twin(of, kind))).join("\n");
+    assert!(
+        said("edge", http).contains("there is no probe `edge`"),
+        "{}",
+        said("edge", http)
+    );
+    let tcp = "tcp: { address: \"cart-b.example.net:80\" }";
+    assert!(said("cart-edge", tcp).contains("they can't be compared"));
+    check(
+        "        role: abort",
+        "        controlFor: cart-edge\n        role: abort",
+        "`controlFor` has no meaning in this design",
+    );
 }
 
 #[test]

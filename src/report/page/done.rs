@@ -3,6 +3,7 @@
 use super::{Block, Cell, Mark, Table, code, text};
 use crate::model::gate::Judgement;
 use crate::model::ids::TaskId;
+use crate::model::policy::Mode;
 use crate::model::report::Report;
 use crate::model::run::IntentState;
 use crate::report::words::{clock, some};
@@ -17,7 +18,9 @@ pub(super) fn requests(report: &Report) -> Vec<Block> {
         .map(|i| {
             let tasks: Vec<_> = i.targets.iter().map(|t| t.task.as_str()).collect();
             let (mark, known) = state(&i.state);
-            let known = if i.sham {
+            let known = if i.sham && report.plan.mode == Mode::Enforce {
+                "sham: nothing was sent".into()
+            } else if i.sham {
                 "rehearsed: nothing was sent".into()
             } else {
                 known

@@ -1,6 +1,7 @@
 //! What came of it: recovery by stage, harm, before against after.
 
 use super::{Block, Cell, Mark, Table, code, text};
+use crate::model::experiment::Control;
 use crate::model::report::{KillRecovery, Report};
 use crate::model::verdict::HypothesisResult;
 use crate::report::words::{clock, count, percent, points, seconds};
@@ -161,6 +162,11 @@ pub(super) fn differences(report: &Report) -> Vec<Block> {
             count(observed)
         )),
     };
+    let (control, experiment) = match &report.plan.hypothesis.control {
+        Control::BeforeAfter | Control::Reference { .. } => ("Before the first kill", "After it"),
+        Control::Sham { .. } => ("After a sham", "After a kill"),
+        Control::Parallel { .. } => ("App left alone", "App that was hit"),
+    };
     let rows = verdict
         .differences
         .iter()
@@ -173,8 +179,8 @@ pub(super) fn differences(report: &Report) -> Vec<Block> {
             };
             vec![
                 code(d.probe.as_str()),
-                side(d.before_bad, d.before_observed),
-                side(d.after_bad, d.after_observed),
+                side(d.control_bad, d.control_observed),
+                side(d.experiment_bad, d.experiment_observed),
                 text(points(d.difference)),
                 text(format!("{} to {}", points(d.low), points(d.high))),
                 text(points(d.margin)),
@@ -185,8 +191,8 @@ pub(super) fn differences(report: &Report) -> Vec<Block> {
     vec![Block::Table(Table {
         head: vec![
             "Probe",
-            "Before the first kill",
-            "After it",
+            control,
+            experiment,
             "Difference",
             "95 % sure within",
             "Tolerated",

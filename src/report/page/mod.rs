@@ -190,5 +190,8 @@ fn blind_spots(report: &Report) -> Vec<Block> {
     if !verdict.design.is_empty() {
         blocks.push(Block::Facts(vec![("Design", text(&verdict.design))]));
     }
+    if !verdict.about_design.is_empty() {
+        blocks.push(Block::Text(verdict.about_design.clone()));
+    }
     blocks
 }

@@ -162,7 +162,15 @@ pub(super) fn plan(report: &Report) -> Vec<Block> {
                 .flat_map(|s| {
                     s.targets.iter().map(|t| {
                         vec![
-                            text(s.number.to_string()),
+                            text(match s.slot {
+                                None => s.number.to_string(),
+                                Some(slot) => format!(
+                                    "{}: pair {}, {}",
+                                    s.number,
+                                    slot.pair,
+                                    if slot.sham { "sham" } else { "kill" }
+                                ),
+                            }),
                             code(t.task.as_str()),
                             code(t.instance.as_str()),
                             text(&t.host),

@@ -422,6 +422,16 @@ pub fn cause(cause: &AbortCause, hypothesis: &Hypothesis) -> Vec<(&'static str, 
             "What tripped",
             format!("a kill did not go as it must: {}", prose(why, 500)),
         )],
+        AbortCause::NotRecovered { step, why } => vec![
+            (
+                "What tripped",
+                format!(
+                    "not whole and steady again after step {step}: {}",
+                    prose(why, 500)
+                ),
+            ),
+            ("Limit", format!("within {}", brief(hypothesis.recovery.within))),
+        ],
     }
 }
 
@@ -431,12 +441,13 @@ pub fn targets(plan: &Plan) -> Vec<String> {
     let each = plan
         .steps
         .iter()
-        .flat_map(|step| step.targets.iter().map(move |target| (step.number, target)));
+        .flat_map(|step| step.targets.iter().map(move |target| (step, target)));
     each.map(|(step, target)| {
-        let step = if several {
-            format!("step {step}: ")
-        } else {
-            String::new()
+        let number = step.number;
+        let step = match (several, step.is_sham()) {
+            (_, true) => format!("step {number}, a sham, kills nothing: "),
+            (true, false) => format!("step {number}: "),
+            (false, false) => String::new(),
         };
         format!(
             "• {step}{} on {}",
@@ -588,7 +599,15 @@ pub fn kills(run: &Run) -> String {
     };
     let planned = run.plan.kills();
     match (run.plan.mode, count(true)) {
-        (Mode::Enforce, 0) => format!("{} of {planned}", count(false)),
+        (Mode::Enforce, _) if run.plan.shams() == 0 => format!("{} of {planned}", count(false)),
+        (Mode::Enforce, _) => {
+            let shams = run.intents.iter().filter(|i| i.sham).count();
+            format!(
+                "{} of {planned}, and {shams} of {} shams",
+                count(false),
+                run.plan.shams()
+            )
+        }
         (_, rehearsed) => format!("{} killed, {rehearsed} of {planned} rehearsed", count(false)),
     }
 }

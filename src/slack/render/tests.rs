@@ -57,10 +57,12 @@ fn plan(t: &str) -> Plan {
             Step {
                 number: 1,
                 targets: vec![target(1)],
+                slot: None,
             },
             Step {
                 number: 2,
                 targets: vec![target(2)],
+                slot: None,
             },
         ],
         gap: Duration::from_secs(60),
@@ -100,6 +102,8 @@ fn plan(t: &str) -> Plan {
                     address: "cart:80".into(),
                 },
             )],
+            control: Default::default(),
+            margin: None,
         },
         approval: ApprovalRule {
             mode: ApprovalMode::Required,
@@ -205,6 +209,8 @@ fn verdict(t: &str, outcome: Outcome, hypothesis: HypothesisResult, reason: &str
         limits: vec![format!("Anything rarer than 1 in 300.{t}")],
         design: "weak (before/after)".into(),
         differences: vec![],
+        about_design: String::new(),
+        pairs: None,
     }
 }
 

@@ -186,6 +186,7 @@ spec:
     timeout: 190ms
     baseline: {{ for: 2s, max: 20s }}
     recovery: {{ within: 8s, hold: 400ms }}
+    control: {{ design: beforeAfter }}
     probes:
       - name: front-door
         role: abort

@@ -1,0 +1,369 @@
+//! Samples to groups: what was seen with the fault and what without, for one probe (`steady-state` §3).
+//!
+//! Nothing is judged here. Which stretches belong to which group follows from the declared design, the
+//! plan and the intents alone, never from what the samples show.
+
+use super::intervals::{self, Interval};
+use super::recovery::may_have_killed;
+use super::verdict::Findings;
+use super::{Tick, covers, delta, later};
+use crate::model::experiment::{Control, ProbeSpec};
+use crate::model::ids::ProbeName;
+use crate::model::plan::Plan;
+use crate::model::verdict::{Counts, Pair};
+use chrono::{DateTime, Utc};
+use std::time::Duration;
+
+/// Blocks of equal length that parallel groups are cut into, and their least length (`steady-state` §4.5).
+const BLOCKS: i32 = 10;
+const BLOCK_MIN: Duration = Duration::from_secs(5);
+
+/// One slot as it was taken: a kill or a sham, and the window after it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Slot {
+    pub pair: u32,
+    pub sham: bool,
+    pub from: DateTime<Utc>,
+    pub to: DateTime<Utc>,
+    /// Its window was over before the run ended or was aborted.
+    pub whole: bool,
+}
+
+/// The slots of a run in order; none for designs without.
+///
+/// A kill that never left or was refused is no slot: nobody knows what group its window belongs to.
+pub(super) fn slots(findings: &Findings<'_>) -> Vec<Slot> {
+    let Control::Sham { window, .. } = findings.plan.hypothesis.control else {
+        return vec![];
+    };
+    let over = findings
+        .abort
+        .map_or(findings.ended, |abort| abort.at.min(findings.ended));
+    findings
+        .intents
+        .iter()
+        .filter_map(|intent| {
+            let slot = findings.plan.step(intent.step)?.slot?;
+            let to = later(intent.at, window);
+            (slot.sham == intent.sham && (slot.sham || may_have_killed(intent))).then_some(Slot {
+                pair: slot.pair,
+                sham: slot.sham,
+                from: intent.at,
+                to,
+                whole: to <= over,
+            })
+        })
+        .collect()
+}
+
+/// What is compared for one probe.
+#[derive(Clone, Debug)]
+pub(super) struct Comparison {
+    /// With the fault.
+    pub experiment: Counts,
+    /// Without.
+    pub control: Counts,
+    /// What a paired interval rests on, oldest first.
+    pub pairs: Vec<Pair>,
+    basis: Basis,
+}
+
+/// Where the interval comes from.
+#[derive(Clone, Debug)]
+enum Basis {
+    /// All observations of one side against all of the other.
+    Sums,
+    /// The pairs.
+    Pairs,
+    /// Before against after, less the same of the reference app.
+    Reference {
+        /// The reference app after and before.
+        other: (Counts, Counts),
+        /// Differences of the two apps, block by block, after and before.
+        blocks: (Vec<f64>, Vec<f64>),
+    },
+}
+
+impl Comparison {
+    /// Everything of one side against everything of the other.
+    pub fn sums(experiment: Counts, control: Counts) -> Self {
+        Self {
+            experiment,
+            control,
+            pairs: vec![],
+            basis: Basis::Sums,
+        }
+    }
+
+    fn pairs(pairs: Vec<Pair>) -> Self {
+        Self {
+            experiment: pairs.iter().map(|p| p.experiment).sum(),
+            control: pairs.iter().map(|p| p.control).sum(),
+            pairs,
+            basis: Basis::Pairs,
+        }
+    }
+
+    /// The interval with this one-sided chance of error.
+    pub fn interval(&self, error: f64) -> Interval {
+        let sums = |(one, other): (Counts, Counts)| {
+            intervals::newcombe(one, other, error).unwrap_or(Interval::NOTHING)
+        };
+        match &self.basis {
+            Basis::Sums => sums((self.experiment, self.control)),
+            Basis::Pairs => intervals::paired(&self.counts(), error),
+            Basis::Reference { other, blocks } => {
+                let bounded = intervals::less(sums((self.experiment, self.control)), sums(*other));
+                let blocks = intervals::welch(&blocks.0, &blocks.1, error);
+                bounded.or_wider(blocks.unwrap_or(Interval::NOTHING))
+            }
+        }
+    }
+
+    fn counts(&self) -> Vec<(Counts, Counts)> {
+        self.pairs.iter().map(|p| (p.experiment, p.control)).collect()
+    }
+
+    /// The differences of the pairs.
+    pub fn differences(&self) -> Vec<f64> {
+        intervals::differences(&self.counts())
+    }
+
+    /// Whether both groups were seen.
+    pub fn saw_both(&self) -> bool {
+        let other = match &self.basis {
+            Basis::Reference { other, .. } => other.0.observed > 0 && other.1.observed > 0,
+            Basis::Sums | Basis::Pairs => true,
+        };
+        other && self.experiment.observed > 0 && self.control.observed > 0
+    }
+}
+
+/// The samples of a run, by probe and in order.
+pub(super) struct Seen<'a> {
+    findings: &'a Findings<'a>,
+    /// When the first kill became durable.
+    pub first_kill: DateTime<Utc>,
+    pub slots: Vec<Slot>,
+}
+
+impl<'a> Seen<'a> {
+    pub fn new(findings: &'a Findings<'a>, first_kill: DateTime<Utc>) -> Self {
+        Self {
+            findings,
+            first_kill,
+            slots: slots(findings),
+        }
+    }
+
+    fn ticks(&self, probe: &ProbeName) -> Vec<Tick> {
+        let mut ticks: Vec<Tick> = self
+            .findings
+            .samples
+            .iter()
+            .filter(|s| s.probe == *probe && s.at <= self.findings.ended)
+            .filter_map(Tick::of)
+            .collect();
+        ticks.sort_by_key(|tick| tick.at);
+        ticks
+    }
+
+    /// When the run stopped being one: its abort or its end.
+    fn over(&self) -> DateTime<Utc> {
+        self.findings
+            .abort
+            .map_or(self.findings.ended, |abort| abort.at.min(self.findings.ended))
+    }
+
+    /// The plan.
+    pub fn plan(&self) -> &'a Plan {
+        self.findings.plan
+    }
+
+    /// What the shams of earlier runs have shown to a probe.
+    pub fn earlier_control(&self, probe: &ProbeName) -> Counts {
+        self.findings
+            .earlier
+            .iter()
+            .filter(|(of, _)| of == probe)
+            .map(|(_, pair)| pair.control)
+            .sum()
+    }
+
+    /// What a probe saw in the windows after kills, the last of them up to the abort, however late that
+    /// came.
+    pub fn after_kills(&self, probe: &ProbeName, abort: DateTime<Utc>) -> Counts {
+        let last = self.slots.iter().map(|s| s.from).max();
+        self.slots
+            .iter()
+            .filter(|s| !s.sham)
+            .map(|s| {
+                let to = if Some(s.from) == last { abort } else { s.to };
+                self.between(probe, s.from, later(to, Duration::from_millis(1)))
+            })
+            .sum()
+    }
+
+    /// What was seen of a probe from a moment on until another.
+    pub fn between(&self, probe: &ProbeName, from: DateTime<Utc>, to: DateTime<Utc>) -> Counts {
+        Counts::of(stretch(&self.ticks(probe), from, to))
+    }
+
+    /// What was seen of a probe before anything was done, shams included; and for how long.
+    pub fn baseline(&self, probe: &ProbeName) -> (Counts, Duration) {
+        let first = self.findings.intents.iter().map(|i| i.at).min();
+        let until = first.map_or(self.first_kill, |first| first.min(self.first_kill));
+        let ticks = self.ticks(probe);
+        // A sample that was under way when something was done may have felt it.
+        let calm: Vec<&Tick> = ticks
+            .iter()
+            .filter(|t| later(t.at, self.findings.plan.hypothesis.timeout) <= until)
+            .collect();
+        let lasted = calm
+            .first()
+            .and_then(|first| (until - first.at).to_std().ok())
+            .unwrap_or_default();
+        (Counts::of(calm), lasted)
+    }
+
+    /// The comparison that the declared design asks for.
+    pub fn compare(&self, probe: &ProbeSpec) -> Comparison {
+        match &self.findings.plan.hypothesis.control {
+            Control::BeforeAfter => self.before_after(&probe.name),
+            Control::Sham { pairs, .. } => self.slot_pairs(&probe.name, *pairs),
+            Control::Parallel { .. } => self.parallel(&probe.name),
+            Control::Reference { .. } => self.reference(&probe.name),
+        }
+    }
+
+    fn before_after(&self, probe: &ProbeName) -> Comparison {
+        let (before, after) = self.sides(&self.ticks(probe));
+        Comparison::sums(Counts::of(&after), Counts::of(&before))
+    }
+
+    /// Ticks before the first kill, and those that may have felt it.
+    fn sides(&self, ticks: &[Tick]) -> (Vec<Tick>, Vec<Tick>) {
+        let timeout = self.findings.plan.hypothesis.timeout;
+        ticks
+            .iter()
+            .partition(|tick| later(tick.at, timeout) <= self.first_kill)
+    }
+
+    /// The pairs of this run in which both windows were watched to their ends, and before them as many of
+    /// earlier runs as are still needed.
+    fn slot_pairs(&self, probe: &ProbeName, needed: u32) -> Comparison {
+        let own = self.own_pairs(probe);
+        let earlier: Vec<Pair> = self
+            .findings
+            .earlier
+            .iter()
+            .filter(|(of, _)| of == probe)
+            .map(|(_, pair)| pair.clone())
+            .collect();
+        let wanted = usize::try_from(needed)
+            .unwrap_or(usize::MAX)
+            .saturating_sub(own.len());
+        let mut pairs = earlier[earlier.len().saturating_sub(wanted)..].to_vec();
+        pairs.extend(own);
+        Comparison::pairs(pairs)
+    }
+
+    /// The pairs of this run that count.
+    pub fn own_pairs(&self, probe: &ProbeName) -> Vec<Pair> {
+        let ticks = self.ticks(probe);
+        let hypothesis = &self.findings.plan.hypothesis;
+        let spec = hypothesis.probes.iter().find(|p| p.name == *probe);
+        let interval = spec.and_then(|p| p.every).unwrap_or(hypothesis.interval);
+        let window = |pair: u32, sham: bool| -> Option<Counts> {
+            let slot = self
+                .slots
+                .iter()
+                .find(|s| s.pair == pair && s.sham == sham && s.whole)?;
+            let inside = stretch(&ticks, slot.from, slot.to);
+            covers(inside, slot.from, slot.to, interval).then(|| Counts::of(inside))
+        };
+        let last = self.slots.iter().map(|s| s.pair).max().unwrap_or(0);
+        (1..=last)
+            .filter_map(|number| {
+                Some(Pair {
+                    run: self.findings.plan.run.clone(),
+                    number,
+                    experiment: window(number, false)?,
+                    control: window(number, true)?,
+                })
+            })
+            .collect()
+    }
+
+    /// Blocks of the same time in both groups, from the first kill to the end.
+    fn parallel(&self, probe: &ProbeName) -> Comparison {
+        let blocks = self.blocks(probe, self.first_kill, self.over());
+        Comparison::pairs(
+            (1..)
+                .zip(blocks)
+                .map(|(number, (experiment, control))| Pair {
+                    run: self.findings.plan.run.clone(),
+                    number,
+                    experiment,
+                    control,
+                })
+                .collect(),
+        )
+    }
+
+    fn reference(&self, probe: &ProbeName) -> Comparison {
+        let (before, after) = self.sides(&self.ticks(probe));
+        let mut comparison = Comparison::sums(Counts::of(&after), Counts::of(&before));
+        let other = self.findings.plan.hypothesis.counterpart(probe);
+        let (other_before, other_after) =
+            other.map_or_else(Default::default, |other| self.sides(&self.ticks(&other.name)));
+        let began = before.first().map_or(self.first_kill, |tick| tick.at);
+        comparison.basis = Basis::Reference {
+            other: (Counts::of(&other_after), Counts::of(&other_before)),
+            blocks: (
+                intervals::differences(&self.blocks(probe, self.first_kill, self.over())),
+                intervals::differences(&self.blocks(probe, began, self.first_kill)),
+            ),
+        };
+        comparison
+    }
+
+    /// The two groups before the first kill, where two apps are watched: they should not differ.
+    pub fn before(&self, probe: &ProbeSpec) -> Option<Comparison> {
+        let other = self.findings.plan.hypothesis.counterpart(&probe.name)?;
+        let (before, _) = self.sides(&self.ticks(&probe.name));
+        let (other, _) = self.sides(&self.ticks(&other.name));
+        Some(Comparison::sums(Counts::of(&before), Counts::of(&other)))
+    }
+
+    /// A probe and its counterpart in blocks of equal length; blocks in which one of them saw nothing are
+    /// left out.
+    fn blocks(&self, probe: &ProbeName, from: DateTime<Utc>, to: DateTime<Utc>) -> Vec<(Counts, Counts)> {
+        let Some(other) = self.findings.plan.hypothesis.counterpart(probe) else {
+            return vec![];
+        };
+        let (own, other) = (self.ticks(probe), self.ticks(&other.name));
+        let length = ((to - from) / BLOCKS).max(delta(BLOCK_MIN));
+        let mut blocks = vec![];
+        let mut start = from;
+        while start + length <= to {
+            let end = start + length;
+            let counts = (
+                Counts::of(stretch(&own, start, end)),
+                Counts::of(stretch(&other, start, end)),
+            );
+            if counts.0.observed > 0 && counts.1.observed > 0 {
+                blocks.push(counts);
+            }
+            start = end;
+        }
+        blocks
+    }
+}
+
+/// Ticks from one moment to another, the end excluded.
+fn stretch(ticks: &[Tick], from: DateTime<Utc>, to: DateTime<Utc>) -> &[Tick] {
+    let first = ticks.partition_point(|tick| tick.at < from);
+    let last = ticks.partition_point(|tick| tick.at < to).max(first);
+    &ticks[first..last]
+}

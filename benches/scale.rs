@@ -8,12 +8,13 @@ use heartbreak::engine::ownership::Ownership;
 use heartbreak::engine::planner::{self, Wanted};
 use heartbreak::marathon::{Auth, Client, Options, TlsFiles, follow};
 use heartbreak::model::gate::{Answer, PagerAnswer};
-use heartbreak::model::policy::{AppPattern, Limits, Policy, PolicyState};
+use heartbreak::model::policy::{LabelSelector, LabelTerm, Limits, Policy, PolicyState};
 use heartbreak::model::snapshot::Snapshot;
 use heartbreak::policy::Folder;
 use heartbreak::ports::clock::Clock;
 use heartbreak::ports::cluster::{Cluster, Query};
-use heartbreak_sim::{AppSpec, Sim, SimConfig};
+use heartbreak_sim::generate::Shape;
+use heartbreak_sim::{Sim, SimConfig};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
@@ -40,11 +41,14 @@ async fn main() -> Outcome<()> {
         ["observe", url, policy] => observe(url, policy, &[Query::all()]).await,
         // The server sends everything all the same: what nobody asked for is dropped while it is read.
         ["observe-few", url, policy] => {
-            let few = (0..1000).step_by(10).map(|n| Query {
-                selector: None,
-                ids: vec![AppPattern(format!("/team-{n}/**"))],
-            });
-            observe(url, policy, &few.collect::<Vec<_>>()).await
+            let opted_in = LabelTerm::In("chaos".into(), BTreeSet::from(["opt-in".into()]));
+            let few = Query {
+                selector: Some(LabelSelector {
+                    terms: vec![opted_in],
+                }),
+                ids: vec![],
+            };
+            observe(url, policy, &[few]).await
         }
         ["receive", url] => receive(url).await,
         ["decide", url, policies] => decide(url, policies).await,
@@ -57,22 +61,11 @@ async fn main() -> Outcome<()> {
     }
 }
 
-fn apps(count: u32, tasks: u32) -> Vec<AppSpec> {
-    (0..count)
-        .map(|n| {
-            AppSpec::new(format!("/team-{}/service-{n}", n / 5), tasks)
-                .label("chaos", "opt-in")
-                .label("team", format!("team-{}", n / 5))
-                .label("HAPROXY_GROUP", "external")
-        })
-        .collect()
-}
-
 /// A Marathon of the simulator whose answers are made once, so that serving costs next to nothing, and whose
 /// event stream is as fast as it is read and ends.
 async fn serve(count: u32) -> Outcome<()> {
     let sim = Sim::start(SimConfig {
-        apps: apps(count, 20),
+        generate: Some(Shape::new(count, 20)),
         ..SimConfig::default()
     })
     .await?;
@@ -149,7 +142,7 @@ async fn talk(
 /// A Marathon of the simulator as it is; says at the end of the input how many reads there were.
 async fn pretend(count: u32) -> Outcome<()> {
     let sim = Sim::start(SimConfig {
-        apps: apps(count, 4),
+        generate: Some(Shape::new(count, 4)),
         ..SimConfig::default()
     })
     .await?;

@@ -37,7 +37,7 @@ pub fn task(n: u32) -> Task {
         id: format!("cart.instance-{n}._app.1").as_str().into(),
         instance: format!("cart.instance-{n}").as_str().into(),
         incarnation: Some(1),
-        host: format!("agent-{n}"),
+        host: format!("agent-{n}").into(),
         agent: None,
         state: TaskState::Running,
         staged_at: Some(at(-86_405)),
@@ -77,7 +77,7 @@ pub fn target(n: u32) -> Target {
         app: "/shop/cart".into(),
         task: task.id,
         instance: task.instance,
-        host: task.host,
+        host: task.host.to_string(),
     }
 }
 

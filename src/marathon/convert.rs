@@ -2,9 +2,10 @@
 
 use super::decode::Found;
 use super::wire;
-use crate::model::ids::{AgentId, AppId, DeploymentId, InstanceId, TaskId};
+use crate::model::ids::{AgentId, AppId, DeploymentId, InstanceId, TaskId, Word};
 use crate::model::snapshot::{App, Gap, GapKind, Health, Task, TaskState};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::Arc;
 
 /// Apps of one or more lists, and what of them could not be read.
 #[derive(Default)]
@@ -99,7 +100,7 @@ impl Seen {
 pub(super) fn app(json: &str) -> Result<App, Gap> {
     let read: Result<wire::App<'_>, _> = serde_json::from_str(json);
     read.map_err(|e| e.to_string())
-        .and_then(readable)
+        .and_then(|app| readable(app, &mut Words::default()))
         .map_err(|why| unreadable(json, &why))
 }
 
@@ -122,8 +123,23 @@ pub(super) fn unreadable(json: &str, why: &str) -> Gap {
     }
 }
 
+/// Texts that many tasks have in common, each held once.
+#[derive(Default)]
+pub(super) struct Words(HashSet<Arc<str>>);
+
+impl Words {
+    fn shared(&mut self, text: &str) -> Arc<str> {
+        if let Some(known) = self.0.get(text) {
+            return known.clone();
+        }
+        let new: Arc<str> = text.into();
+        self.0.insert(new.clone());
+        new
+    }
+}
+
 /// Takes over what decides something, and refuses what contradicts itself.
-pub(super) fn readable(app: wire::App<'_>) -> Result<App, String> {
+pub(super) fn readable(app: wire::App<'_>, words: &mut Words) -> Result<App, String> {
     let rows = app.tasks.ok_or("its tasks are missing")?;
     let checks = app.health_checks.map_or(0, |c| c.len());
     let volumes = app.container.and_then(|c| c.volumes).unwrap_or_default();
@@ -147,6 +163,9 @@ pub(super) fn readable(app: wire::App<'_>) -> Result<App, String> {
             ));
         }
     }
+    // Not collected in place: that would keep the room that the rows needed while they were read.
+    let mut tasks = Vec::with_capacity(rows.len());
+    tasks.extend(rows.into_iter().map(|row| task(row, checks, words)));
     Ok(App {
         id: AppId::parse(&app.id)?,
         instances: app.instances,
@@ -167,26 +186,30 @@ pub(super) fn readable(app: wire::App<'_>) -> Result<App, String> {
             .map(|d| DeploymentId::new(&*d.id))
             .collect(),
         launch_delay_s: None,
-        tasks: rows.into_iter().map(|row| task(row, checks)).collect(),
+        tasks,
     })
 }
 
-fn task(row: wire::Task<'_>, checks: usize) -> Task {
-    let owned = |text: Option<wire::Text<'_>>| text.map(|t| t.to_string());
+fn task(row: wire::Task<'_>, checks: usize, words: &mut Words) -> Task {
+    let agent = row
+        .slave_id
+        .filter(|a| !a.is_empty())
+        .map(|a| AgentId::new(words.shared(&a)));
+    let mut word = |text: &str| Word::new(words.shared(text));
     let (instance, incarnation) = instance_of(&row.id);
     Task {
         instance,
         incarnation,
         id: TaskId::new(&*row.id),
-        host: row.host.to_string(),
-        agent: row.slave_id.filter(|a| !a.is_empty()).map(|a| AgentId::new(&*a)),
+        host: word(&row.host),
+        agent,
         state: state(&row.state),
         staged_at: row.staged_at.map(|m| m.0),
         started_at: row.started_at.map(|m| m.0),
-        version: owned(row.version),
+        version: row.version.as_deref().map(&mut word),
         health: health(&row.health_check_results.unwrap_or_default(), checks),
-        region: owned(row.region),
-        zone: owned(row.zone),
+        region: row.region.as_deref().map(&mut word),
+        zone: row.zone.as_deref().map(&mut word),
     }
 }
 

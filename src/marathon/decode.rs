@@ -12,7 +12,7 @@
 //!   list worthless if it is not: nobody knows then where it ends.
 //! - Wherever the body is cut into pieces, the outcome is the same.
 
-use super::convert::{readable, unreadable};
+use super::convert::{Words, readable, unreadable};
 use super::wire;
 use crate::model::ids::AppId;
 use crate::model::snapshot::{App, Gap, GapKind};
@@ -63,6 +63,7 @@ pub(super) struct AppList<'q> {
     begin: Vec<u8>,
     listed: BTreeSet<AppId>,
     apps_named: bool,
+    words: Words,
     found: Found,
 }
 
@@ -79,6 +80,7 @@ impl<'q> AppList<'q> {
             begin: vec![],
             listed: BTreeSet::new(),
             apps_named: false,
+            words: Words::default(),
             found: Found::default(),
         }
     }
@@ -127,12 +129,13 @@ impl<'q> AppList<'q> {
     /// Reads as far as the bytes go; `last` when no more will come.
     fn read(&mut self, last: bool) -> Result<(), String> {
         let mut rest = std::mem::take(&mut self.rest);
-        let valid = match std::str::from_utf8(&rest) {
-            Ok(_) => rest.len(),
-            Err(e) if e.error_len().is_none() && !last => e.valid_up_to(),
-            Err(_) => return Err(self.bad("it is not UTF-8")),
-        };
-        let text = std::str::from_utf8(&rest[..valid]).map_err(|_| self.bad("it is not UTF-8"))?;
+        let text = match std::str::from_utf8(&rest) {
+            Ok(text) => Ok(text),
+            // The last character is not whole yet.
+            Err(e) if e.error_len().is_none() && !last => std::str::from_utf8(&rest[..e.valid_up_to()]),
+            Err(e) => Err(e),
+        }
+        .map_err(|_| self.bad("it is not UTF-8"))?;
         let mut at = 0;
         let mut more = true;
         while more {
@@ -228,7 +231,7 @@ impl<'q> AppList<'q> {
             });
         }
         if wanted {
-            match readable(app) {
+            match readable(app, &mut self.words) {
                 Ok(app) => self.found.apps.push(app),
                 Err(why) => self.lose(unreadable(json, &why)),
             }

@@ -1,8 +1,9 @@
 //! Names and numbers that must not trade places.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest, Sha256};
 use std::fmt;
+use std::sync::Arc;
 
 macro_rules! text_id {
     ($($(#[$doc:meta])* $name:ident;)*) => {$(
@@ -56,8 +57,6 @@ text_id! {
     TaskId;
     /// What survives a restart on Marathon 1.8 and later; the same as the task on earlier ones.
     InstanceId;
-    /// A Mesos agent.
-    AgentId;
     /// A Marathon deployment.
     DeploymentId;
     /// A person: a Slack user id, or the name of an API token.
@@ -68,6 +67,62 @@ text_id! {
     ProbeName;
     /// One step of one run: `r-7Q2MK4XN/2`. Sent with every kill as `X-Heartbreak-Intent`.
     IntentId;
+}
+
+macro_rules! shared_text {
+    ($($(#[$doc:meta])* $name:ident;)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(Arc<str>);
+
+        impl $name {
+            /// Wraps a text; one that is shared already stays shared.
+            pub fn new(text: impl Into<Arc<str>>) -> Self {
+                Self(text.into())
+            }
+            /// The text itself.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{:?}", &*self.0)
+            }
+        }
+        impl From<&str> for $name {
+            fn from(text: &str) -> Self {
+                Self::new(text)
+            }
+        }
+        impl From<String> for $name {
+            fn from(text: String) -> Self {
+                Self::new(text)
+            }
+        }
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+                to.serialize_str(&self.0)
+            }
+        }
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                String::deserialize(from).map(Self::new)
+            }
+        }
+    )*};
+}
+
+shared_text! {
+    /// A Mesos agent.
+    AgentId;
+    /// A text that many tasks have in common, such as the name of a host. A big snapshot holds it once.
+    Word;
 }
 
 /// The place of an entry in the journal; the first is 1, and 0 means "before the first".

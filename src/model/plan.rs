@@ -78,7 +78,7 @@ impl Target {
             app: app.id.clone(),
             task: task.id.clone(),
             instance: task.instance.clone(),
-            host: task.host.clone(),
+            host: task.host.to_string(),
         }
     }
 }

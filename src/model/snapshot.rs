@@ -1,6 +1,6 @@
 //! What was seen of a cluster, when, and what could not be seen.
 
-use super::ids::{AgentId, AppId, ClusterName, DeploymentId, InstanceId, TaskId};
+use super::ids::{AgentId, AppId, ClusterName, DeploymentId, InstanceId, TaskId, Word};
 use super::policy::AppPattern;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
@@ -207,7 +207,7 @@ pub struct Task {
     /// The trailing counter on 1.8 and later.
     pub incarnation: Option<u64>,
     /// Agent hostname as in the offer.
-    pub host: String,
+    pub host: Word,
     /// Mesos agent id.
     pub agent: Option<AgentId>,
     /// State as listed.
@@ -217,13 +217,13 @@ pub struct Task {
     /// Set once it has been running.
     pub started_at: Option<DateTime<Utc>>,
     /// Version of the definition it runs.
-    pub version: Option<String>,
+    pub version: Option<Word>,
     /// Health results, all of them together.
     pub health: Health,
     /// Fault domain.
-    pub region: Option<String>,
+    pub region: Option<Word>,
     /// Fault domain.
-    pub zone: Option<String>,
+    pub zone: Option<Word>,
 }
 
 /// Mesos task states as Marathon lists them; new ones are kept by name.

@@ -86,12 +86,12 @@ impl Operator {
         }
     }
 
-    /// Looks at everything that the queries ask for.
-    pub(super) async fn look(&self, cluster: &ClusterName, queries: &[Query]) -> Snapshot {
+    /// Looks at everything that the queries ask for. What was seen last is kept, and shared: it may be big.
+    pub(super) async fn look(&self, cluster: &ClusterName, queries: &[Query]) -> Arc<Snapshot> {
         let began = self.ports.clock.now();
         let Some(port) = self.ports.clusters.get(cluster) else {
             let why = format!("cluster {cluster} is not in the settings");
-            return Snapshot::unseen(
+            return Arc::new(Snapshot::unseen(
                 cluster.clone(),
                 began,
                 Gap {
@@ -99,7 +99,7 @@ impl Operator {
                     what: GapKind::Apps,
                     why,
                 },
-            );
+            ));
         };
         let mut snapshot = tokio::select! {
             biased;
@@ -116,7 +116,8 @@ impl Operator {
         if snapshot.gaps.is_empty() {
             kept.whole_at = Some(snapshot.taken_at);
         }
-        kept.last = Some(Arc::new(snapshot.clone()));
+        let snapshot = Arc::new(snapshot);
+        kept.last = Some(snapshot.clone());
         snapshot
     }
 

@@ -248,7 +248,7 @@ impl Operator {
     }
 
     /// A look that a person waits for: a fresh one if Marathon is quick, otherwise the last one.
-    async fn look_for_question(&self, policy: &Policy) -> Snapshot {
+    async fn look_for_question(&self, policy: &Policy) -> Arc<Snapshot> {
         let last = {
             let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
             seen.get(&policy.cluster).and_then(|s| s.last.clone())
@@ -261,8 +261,8 @@ impl Operator {
                 fresh
             }
             () = self.ports.clock.sleep(LOOK_FOR_QUESTION_MAX) => match last {
-                Some(last) => (*last).clone(),
-                None => Snapshot::unseen(
+                Some(last) => last,
+                None => Arc::new(Snapshot::unseen(
                     policy.cluster.clone(),
                     self.ports.clock.now(),
                     crate::model::snapshot::Gap {
@@ -270,7 +270,7 @@ impl Operator {
                         what: crate::model::snapshot::GapKind::Apps,
                         why: "Marathon did not answer within 1.5 s and was not seen before".into(),
                     },
-                ),
+                )),
             },
         }
     }

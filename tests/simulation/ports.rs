@@ -318,7 +318,7 @@ impl Process {
                 id: instance.task_id(setup.stable).into_id(),
                 instance: heartbreak::model::ids::InstanceId::new(instance.instance_id(setup.stable)),
                 incarnation: setup.stable.then_some(instance.incarnation),
-                host: format!("agent-{}", instance.number % 3),
+                host: format!("agent-{}", instance.number % 3).into(),
                 agent: None,
                 state: match (over, started_at.is_some()) {
                     (true, _) => TaskState::Over("TASK_KILLED".into()),

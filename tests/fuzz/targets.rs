@@ -14,4 +14,4 @@ static TARGET: LazyLock<fn(&[u8])> = LazyLock::new(|| match std::env::var("FUZZ"
     other => panic!("FUZZ must be apps, events or answers, not {other:?}"),
 });
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| TARGET(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| { TARGET(data) });

@@ -5,13 +5,15 @@
 //! are the real ones, started the way `heartbreak run` starts them.
 
 mod agents;
+mod sim;
 mod story;
 
 use crate::cli::trouble::Trouble;
-use crate::cli::works::{DemoArgs, SimArgs};
+use crate::cli::works::DemoArgs;
 use crate::exit::Exit;
+use heartbreak_sim::ProcessSpec;
 use heartbreak_sim::processes::task_main;
-use heartbreak_sim::{AppSpec, ProcessSpec, Sim, SimConfig, Version};
+pub use sim::run as sim;
 use std::ffi::OsString;
 use std::time::Duration;
 
@@ -33,60 +35,6 @@ pub async fn run(args: DemoArgs) -> Result<Exit, Trouble> {
         }
         told = Box::pin(story::tell(args)) => told,
     }
-}
-
-/// `heartbreak sim`: a pretend Marathon that stays up until Ctrl-C.
-///
-/// # Errors
-///
-/// When it can't listen.
-pub async fn sim(args: SimArgs) -> Result<Exit, Trouble> {
-    let version = if args.version == "1.7" {
-        Version::V1_7
-    } else {
-        Version::V1_11
-    };
-    let config = SimConfig {
-        agents: args.agents.as_deref().map_or(Ok(Vec::new()), agents::read)?,
-        generate: args.generate.as_deref().map(shape).transpose()?,
-        mesos: args.mesos_listen,
-        version,
-        apps: vec![
-            AppSpec::new("/shop/cart", 4)
-                .label("team", "shop")
-                .health_checks(true),
-        ],
-        listen: Some(args.listen),
-        ..SimConfig::default()
-    };
-    let sim = Sim::start(config).await.map_err(|error| {
-        Trouble::new(
-            Exit::Unreachable,
-            match args.mesos_listen {
-                None => format!("can't listen on {}: {error}; nothing was started", args.listen),
-                Some(mesos) => format!(
-                    "can't listen on {} and {mesos}: {error}; nothing was started",
-                    args.listen
-                ),
-            },
-        )
-    })?;
-    println!("A pretend Marathon {} listens on {}", args.version, sim.url());
-    println!(
-        "It runs /shop/cart with 4 tasks. Try: curl {}/v2/apps?embed=apps.tasks",
-        sim.url()
-    );
-    println!("Its agents: curl {}/slaves", sim.mesos_url());
-    println!("Ctrl-C ends it.");
-    let _ = tokio::signal::ctrl_c().await;
-    sim.stop().await;
-    Ok(Exit::Done)
-}
-
-/// How many apps to generate.
-fn shape(said: &str) -> Result<heartbreak_sim::generate::Shape, Trouble> {
-    said.parse()
-        .map_err(|what| Trouble::new(Exit::Usage, format!("--generate: {what}; nothing was started")))
 }
 
 /// Whether this process was started as a task of the pretend cluster, and on which port it serves.

@@ -145,8 +145,9 @@ pub struct DemoArgs {
 
 /// What `sim` is given.
 #[derive(Clone, Debug, clap::Args)]
+#[command(after_long_help = include_str!("../../tests/sim/src/door.txt"))]
 pub struct SimArgs {
-    /// Where it listens
+    /// Where it listens; further nodes listen on the ports above
     #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
     pub listen: std::net::SocketAddr,
     /// As which Marathon it behaves
@@ -155,7 +156,7 @@ pub struct SimArgs {
         alias = "with",
         default_value = "1.11",
         value_name = "VERSION",
-        value_parser = ["1.11", "1.7"]
+        value_parser = ["1.4", "1.5", "1.6", "1.7", "1.8", "1.9", "1.10", "1.11"]
     )]
     pub version: String,
     /// The agents: how many, or a YAML file that lists them
@@ -176,4 +177,45 @@ pub struct SimArgs {
     /// Where the Mesos master listens (`/slaves`); any free port of 127.0.0.1 unless given
     #[arg(long, value_name = "ADDRESS")]
     pub mesos_listen: Option<std::net::SocketAddr>,
+    /// How many nodes: the first leads, the others pass on to it
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=9))]
+    pub nodes: u16,
+    /// An app that runs from the start, with its labels; may be given several times
+    ///
+    /// Without any, and without --apps, there is /shop/cart:4,team=shop.
+    #[arg(long = "app", value_name = "ID:INSTANCES,LABEL=VALUE,…")]
+    pub app: Vec<String>,
+    /// A file of app definitions as Marathon takes them, one or a list; they are deployed at the start
+    #[arg(long, value_name = "FILE")]
+    pub apps: Option<PathBuf>,
+    /// What its tasks are: processes of this computer that answer on their ports, or only pretended
+    #[arg(long, default_value = "pretend", value_enum)]
+    pub tasks: TaskKind,
+    /// How fast its time passes: real, x2 to x1000, or manual (only by POST /sim/clock)
+    #[arg(long, default_value = "real", value_name = "PACE")]
+    pub time: String,
+    /// How long launches, kills and checks take: quick, or as on a real cluster
+    #[arg(long, default_value = "quick", value_enum)]
+    pub pace: LifePace,
+    /// Ask everybody for these; nobody is asked without
+    #[arg(long, value_name = "USER:PASSWORD")]
+    pub credentials: Option<String>,
+}
+
+/// What the tasks of the pretend Marathon are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum TaskKind {
+    /// Only rows in lists.
+    Pretend,
+    /// Processes of this computer.
+    Processes,
+}
+
+/// How long things take on the pretend Marathon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum LifePace {
+    /// A task is replaced in two seconds.
+    Quick,
+    /// A task is replaced as fast as offers come, and killed in three seconds.
+    Real,
 }

@@ -127,7 +127,7 @@ async fn two_nodes_answer_as_two_real_ones_did() {
         }
     }
 
-    sim.kill_leader(follower, Duration::from_secs(4)).await;
+    sim.kill_leader(Duration::from_secs(4)).await;
     assert!(TcpStream::connect(leader).await.is_err());
     let mut statuses: Vec<u16> = Vec::new();
     let last = loop {

@@ -4,10 +4,12 @@
 mod asking;
 pub mod clock;
 pub mod generate;
+mod control;
 pub mod load;
 pub mod marathon;
 pub mod mesos;
 pub mod mischief;
+mod nodes;
 pub mod processes;
 pub mod slack;
 
@@ -19,14 +21,19 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+pub use clock::{Clock, Pace};
+pub use control::HELP;
 pub use load::Load;
 pub use marathon::agents::{AgentSpec, Attribute, Attributes, Presence};
 pub use marathon::http::Shared;
 pub use marathon::placement::Agent;
-pub use marathon::standby::Standby;
 pub use marathon::state::{AppSpec, Kill, State, Timings, Version};
-pub use mischief::{Mischief, On, Recorded, Trouble};
+pub use marathon::stream::Orders;
+pub use mischief::{Bespoken, Frozen, Mischief, On, Recorded, Trouble};
 pub use processes::{Balancer, Flavour, ProcessSpec};
+
+use marathon::http::lock;
+use nodes::{Common, Node};
 
 /// What to pretend.
 #[derive(Clone, Debug, Default)]
@@ -39,7 +46,7 @@ pub struct SimConfig {
     pub apps: Vec<AppSpec>,
     /// When set, tasks are processes of this computer.
     pub processes: Option<ProcessSpec>,
-    /// Where to listen; without it, a free port of 127.0.0.1.
+    /// Where to listen; without it, a free port of 127.0.0.1. Further nodes listen on the ports above.
     pub listen: Option<SocketAddr>,
     /// The agents; none means eight like those of the recordings, or as many as generated apps need.
     pub agents: Vec<AgentSpec>,
@@ -47,14 +54,19 @@ pub struct SimConfig {
     pub generate: Option<generate::Shape>,
     /// Where the leading Mesos master listens; without it, a free port of 127.0.0.1.
     pub mesos: Option<SocketAddr>,
+    /// How many nodes; 0 is 1.
+    pub nodes: u16,
+    /// The time.
+    pub clock: Clock,
+    /// `user:password`, without which nothing is answered.
+    pub credentials: Option<String>,
 }
 
-/// A pretend Marathon that listens and whose time is the real one.
+/// A pretend Marathon that listens.
 pub struct Sim {
-    address: SocketAddr,
     mesos: SocketAddr,
-    state: Shared,
-    mischief: Mischief,
+    common: Common,
+    nodes: Vec<Node>,
     tasks: Vec<JoinHandle<()>>,
 }
 
@@ -62,21 +74,16 @@ impl Sim {
     /// Starts it.
     ///
     /// # Errors
-    /// The address cannot be had.
+    /// An address cannot be had.
     pub async fn start(config: SimConfig) -> io::Result<Self> {
-        let (listener, address) = listen(config.listen).await?;
-        let mut state = State::new(config.version, config.timings, clock::now());
-        state.leader = address.to_string();
+        let mut state = State::new(config.version, config.timings, config.clock.now());
         if !config.agents.is_empty() {
             state.set_agents(config.agents);
         } else if let Some(shape) = config.generate {
             state.set_agents(AgentSpec::cluster(generate::agents_for(shape)));
         }
         if let Some(shape) = config.generate {
-            let minor = match config.version {
-                Version::V1_11 => 11,
-                Version::V1_7 => 7,
-            };
+            let minor = config.version.minor();
             state.generate(generate::Shape { minor, ..shape });
         }
         let (master, mesos) = listen(config.mesos).await?;
@@ -89,39 +96,53 @@ impl Sim {
             state.add_app(app);
         }
         let state: Shared = Arc::new(Mutex::new(state));
-        let mischief = Mischief::default();
-        let context = marathon::http::Context {
-            state: Arc::clone(&state),
-            mischief: mischief.clone(),
-            standby: None,
-        };
-        let mut tasks = vec![
-            tokio::spawn(marathon::http::serve(listener, context)),
-            tokio::spawn(tick(Arc::clone(&state))),
-            tokio::spawn(mesos::serve(master, mesos, Arc::clone(&state))),
-        ];
-        if let Some(spec) = config.processes {
-            tasks.push(tokio::spawn(processes::supervise(Arc::clone(&state), spec)));
-        }
-        Ok(Self {
-            address,
+        let mut sim = Self {
             mesos,
-            state,
-            mischief,
-            tasks,
-        })
+            common: Common {
+                state: Arc::clone(&state),
+                mischief: Mischief::default(),
+                clock: config.clock.clone(),
+                orders: Orders::default(),
+                credentials: config.credentials.as_deref().map(nodes::basic),
+            },
+            nodes: Vec::new(),
+            tasks: vec![tokio::spawn(mesos::serve(master, mesos, Arc::clone(&state)))],
+        };
+        let first = config
+            .listen
+            .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)));
+        for n in 0..config.nodes.max(1) {
+            let mut address = first;
+            if first.port() != 0 {
+                let port = first.port().checked_add(n);
+                address.set_port(port.ok_or_else(|| io::Error::other("there are no ports above 65535"))?);
+            }
+            sim.nodes.push(sim.common.node(address).await?);
+        }
+        sim.tasks
+            .push(tokio::spawn(tick(Arc::clone(&state), config.clock)));
+        if let Some(spec) = config.processes {
+            sim.tasks.push(tokio::spawn(processes::supervise(state, spec)));
+        }
+        Ok(sim)
     }
 
-    /// Where it listens.
+    /// Where the first node listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.nodes[0].address()
     }
 
-    /// Its URL, without a slash at the end.
+    /// Where every node listens.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.nodes.iter().map(Node::address).collect()
+    }
+
+    /// The first node's URL, without a slash at the end.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("http://{}", self.address())
     }
 
     /// The URL of the first Mesos master, without a slash at the end. It leads until another is elected.
@@ -144,54 +165,56 @@ impl Sim {
     /// The state itself, for [`Balancer::start`].
     #[must_use]
     pub fn state(&self) -> Shared {
-        Arc::clone(&self.state)
+        Arc::clone(&self.common.state)
     }
 
-    /// Starts a second node, which passes everything on to the leader. It ends with this one.
+    /// The time.
+    #[must_use]
+    pub fn clock(&self) -> Clock {
+        self.common.clock.clone()
+    }
+
+    /// What is done to event streams.
+    #[must_use]
+    pub fn orders(&self) -> Orders {
+        self.common.orders.clone()
+    }
+
+    /// Starts one more node, which passes everything on to the leader. It ends with this one.
     ///
     /// # Errors
     /// No port can be had.
     pub async fn second_node(&mut self) -> io::Result<SocketAddr> {
-        let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
-        let address = listener.local_addr()?;
-        let context = marathon::http::Context {
-            state: Arc::clone(&self.state),
-            mischief: self.mischief.clone(),
-            standby: Some(Standby {
-                own: address.to_string(),
-            }),
-        };
-        self.tasks
-            .push(tokio::spawn(marathon::http::serve(listener, context)));
+        let node = self.common.node(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
+        let address = node.address();
+        self.nodes.push(node);
         Ok(address)
     }
 
-    /// Ends the first node as `kill -9` would; the second one leads after this long.
+    /// Ends the node that leads as `kill -9` would, for good; the next one leads after this long.
     ///
-    /// Kills that it has accepted and not carried out never happen.
-    pub async fn kill_leader(&mut self, second: SocketAddr, lasts: Duration) {
-        self.with(|s| s.lose_leader(lasts));
-        if !self.tasks.is_empty() {
-            let leader = self.tasks.remove(0);
-            leader.abort();
-            let _ = leader.await;
+    /// Kills that it has accepted and not carried out never happen. When this returns, it refuses
+    /// connections.
+    pub async fn kill_leader(&self, lasts: Duration) {
+        let leader = self.with(|s| {
+            let leader = s.leader.clone();
+            s.kill_node(&leader, lasts, None);
+            leader
+        });
+        for node in self.nodes.iter().filter(|n| n.address().to_string() == leader) {
+            node.is_down().await;
         }
-        let state = Arc::clone(&self.state);
-        self.tasks.push(tokio::spawn(async move {
-            tokio::time::sleep(lasts).await;
-            marathon::http::lock(&state).lead(second.to_string());
-        }));
     }
 
     /// Looks at the state or changes it.
     pub fn with<T>(&self, f: impl FnOnce(&mut State) -> T) -> T {
-        f(&mut marathon::http::lock(&self.state))
+        f(&mut lock(&self.common.state))
     }
 
     /// The trouble it makes.
     #[must_use]
     pub fn mischief(&self) -> Mischief {
-        self.mischief.clone()
+        self.common.mischief.clone()
     }
 
     /// The kills carried out.
@@ -203,11 +226,14 @@ impl Sim {
     /// The requests that were not reads.
     #[must_use]
     pub fn requests(&self) -> Vec<Recorded> {
-        self.mischief.requests()
+        self.common.mischief.requests()
     }
 
     /// Stops it, with its connections and processes, and waits for that.
     pub async fn stop(mut self) {
+        for node in std::mem::take(&mut self.nodes) {
+            node.stop().await;
+        }
         for task in std::mem::take(&mut self.tasks) {
             task.abort();
             let _ = task.await;
@@ -231,12 +257,12 @@ async fn listen(wanted: Option<SocketAddr>) -> io::Result<(TcpListener, SocketAd
     Ok((listener, address))
 }
 
-async fn tick(state: Shared) {
+async fn tick(state: Shared, clock: Clock) {
     let mut ticks = tokio::time::interval(Duration::from_millis(20));
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        marathon::http::lock(&state).advance(clock::now());
+        lock(&state).advance(clock.now());
     }
 }
 

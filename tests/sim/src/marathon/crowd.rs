@@ -24,7 +24,7 @@ pub(super) fn answer(asked: &Asked, s: &mut State, leader: &str) -> Option<Respo
     let path = asked.path.trim_end_matches('/');
     if let Some(rest) = path.strip_prefix("/v2/apps/") {
         return one(&crowd, rest)
-            .map(|text| Answer::text(200, "application/json", &text).into_response(leader));
+            .map(|text| Answer::text(200, "application/json", &text).into_response(leader, false));
     }
     let tasks = match path {
         "/v2/apps" => false,
@@ -111,7 +111,7 @@ fn streamed(
         body: String::new(),
         ..others
     }
-    .into_response(leader);
+    .into_response(leader, false);
     *response.body_mut() = Body::from_stream(stream::iter(pieces));
     response
 }

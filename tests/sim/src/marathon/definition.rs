@@ -180,6 +180,12 @@ fn segment(part: &str) -> bool {
     })
 }
 
+/// Whether every part of an id is one that Marathon takes.
+#[must_use]
+pub fn is_id(id: &str) -> bool {
+    id.split('/').filter(|p| !p.is_empty()).all(segment)
+}
+
 /// The id with a slash before it, none after it, and dots resolved.
 #[must_use]
 pub fn canonical(id: &str) -> String {
@@ -433,7 +439,7 @@ pub fn complete(id: &str, given: &Definition, version: Version) -> Definition {
     ] {
         d.insert(key.to_owned(), get(key).map_or_else(|| json!(default), fraction));
     }
-    let longest = if version == Version::V1_7 { 3600 } else { 300 };
+    let longest = i64::from(version.max_launch_delay_seconds());
     for (key, default) in [
         ("instances", 1),
         ("gpus", 0),
@@ -550,7 +556,7 @@ pub fn complete(id: &str, given: &Definition, version: Version) -> Definition {
         let residency = json!({"relaunchEscalationTimeoutSeconds": 3600, "taskLostBehavior": "WAIT_FOREVER"});
         d.insert("residency".to_owned(), residency);
     }
-    if version == Version::V1_11 {
+    if version.has_roles() {
         d.insert(
             "role".to_owned(),
             get("role").cloned().unwrap_or_else(|| json!("*")),
@@ -648,17 +654,15 @@ pub fn rules(d: &Definition, version: Version) -> Result<(), Refusal> {
     if !parts.iter().all(|p| segment(p)) {
         say("/id", SEGMENT);
     }
-    if parts
-        .last()
-        .is_some_and(|p| ["restart", "tasks", "versions"].contains(p))
+    if version.reserves_words()
+        && parts
+            .last()
+            .is_some_and(|p| ["restart", "tasks", "versions"].contains(p))
     {
-        let words = match version {
-            Version::V1_11 => {
-                "must not end with any of the following reserved keywords: restart, tasks, versions, ., .."
-            }
-            Version::V1_7 => {
-                "must not end with any of the following reserved keywords: restart, tasks, versions"
-            }
+        let words = if version.reserves_dots() {
+            "must not end with any of the following reserved keywords: restart, tasks, versions, ., .."
+        } else {
+            "must not end with any of the following reserved keywords: restart, tasks, versions"
         };
         say("/id", words);
     }

@@ -8,12 +8,7 @@ use uuid::Uuid;
 
 use super::definition::{self, Definition};
 use super::refusal::{Fault, Refusal};
-use super::state::{
-    App, AppSpec, Check, Health, Instance, Killer, PendingKill, Phase, State, Version, span, stamp,
-};
-
-/// As many deployments may run at once.
-const MOST_DEPLOYMENTS: usize = 100;
+use super::state::{App, AppSpec, Check, Health, Instance, Killer, PendingKill, Phase, State, span, stamp};
 
 /// What a step of a deployment does with an app.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -151,6 +146,12 @@ pub(super) struct Manner {
 }
 
 impl State {
+    /// The ids of the deployments that hold an app.
+    #[must_use]
+    pub fn holding(&self, app: &str) -> Vec<Value> {
+        self.holders(app).map(|d| json!(d.id)).collect()
+    }
+
     /// The deployments that hold an app.
     pub(super) fn holders(&self, app: &str) -> impl Iterator<Item = &Deployment> {
         self.deployments.iter().filter(move |d| d.apps().contains(&app))
@@ -292,9 +293,12 @@ impl State {
             let refusal = Refusal::locked(&conflicts);
             return Err(self.refuse(&change.group, refusal));
         }
-        if self.deployments.len() >= MOST_DEPLOYMENTS && conflicts.is_empty() {
+        if let Some(most) = self.version.max_running_deployments()
+            && self.deployments.len() >= most
+            && conflicts.is_empty()
+        {
             let words = format!(
-                "Max number ({MOST_DEPLOYMENTS}) of running deployments is achieved. Wait for existing \
+                "Max number ({most}) of running deployments is achieved. Wait for existing \
                  deployments to complete or cancel one using force=true parameter. You can increase max \
                  deployment number by using --max_running_deployments parameter but be advised that this \
                  can have negative effects on the performance."
@@ -404,6 +408,15 @@ impl State {
         self.emit("api_post_event", data, self.now);
     }
 
+    /// Takes an app as `POST /v2/apps` does.
+    ///
+    /// # Errors
+    /// What Marathon says against it, as it says it.
+    pub fn deploy(&mut self, definition: &Value) -> Result<(), String> {
+        let refused = |refusal: Refusal| refusal.body.to_string();
+        self.post_app(definition, false).map(|_| ()).map_err(refused)
+    }
+
     /// `POST /v2/apps`: what was accepted, and the app as it is answered.
     pub(super) fn post_app(&mut self, given: &Value, force: bool) -> Result<(Accepted, Value), Refusal> {
         definition::shape(given, false)?;
@@ -429,7 +442,7 @@ impl State {
             body[key] = json!(0);
         }
         body["deployments"] = json!([{"id": accepted.id}]);
-        if self.version == Version::V1_7 {
+        if self.version.new_app_lists_tasks() {
             body["tasks"] = json!([]);
         }
         Ok((accepted, self.numbers(body)))
@@ -570,8 +583,10 @@ impl State {
                 continue;
             };
             // Without the feature `task_killing`, a task being killed is still running, and counts.
-            let active =
-                |i: &&Instance| i.phase.is_active() && wanted.iter().any(|(uuid, _)| *uuid == i.uuid);
+            let shown_dying = |i: &Instance| self.task_killing && i.is_being_killed();
+            let active = |i: &&Instance| {
+                i.phase.is_active() && !shown_dying(i) && wanted.iter().any(|(uuid, _)| *uuid == i.uuid)
+            };
             let victims: Vec<String> = a
                 .instances
                 .iter()
@@ -618,7 +633,10 @@ impl State {
             return;
         };
         let d = self.deployments.remove(n);
-        let data = json!({"id": d.id, "plan": d.plan(), "reason": "The upgrade has been cancelled"});
+        let mut data = json!({"id": d.id, "plan": d.plan()});
+        if self.version.tells_why_deployments_fail() {
+            data["reason"] = json!("The upgrade has been cancelled");
+        }
         self.emit("deployment_failed", data, self.now);
     }
 
@@ -631,7 +649,7 @@ impl State {
 
     /// `DELETE /v2/queue/{id}/delay`.
     pub(super) fn reset_delay(&mut self, id: &str) -> Result<(), Refusal> {
-        let v17 = self.version == Version::V1_7;
+        let must_delay = self.version.delay_reset_needs_a_delay();
         let words = format!("Application {id} not found in tasks queue.");
         let missing = Refusal::not_found(self.version, &words);
         let a = self.apps.get_mut(id).ok_or_else(|| missing.clone())?;
@@ -639,7 +657,7 @@ impl State {
             .instances
             .iter()
             .any(|i| matches!(i.phase, Phase::Waiting | Phase::Down(_)) && !i.unwanted);
-        if !queued || (v17 && a.backoff.is_none()) {
+        if !queued || (must_delay && a.backoff.is_none()) {
             return Err(missing);
         }
         a.backoff = None;
@@ -648,6 +666,9 @@ impl State {
 
     /// Moves all deployments on as far as they go.
     pub(super) fn progress(&mut self, at: DateTime<Utc>) {
+        if self.lost.is_some() {
+            return;
+        }
         let ids: Vec<String> = self.deployments.iter().map(|d| d.id.clone()).collect();
         for id in ids {
             self.push_on(&id, at);
@@ -848,7 +869,7 @@ impl State {
         if let Some(a) = self.apps.get_mut(app) {
             a.instances.push(i);
         }
-        if self.version == Version::V1_11 {
+        if self.version.stable_instances() {
             self.tell_instance(app, &uuid, "Scheduled", at);
         }
     }
@@ -877,7 +898,8 @@ impl State {
             intent: None,
             by: Killer::Deployment,
         });
-        if self.version == Version::V1_11 {
+        self.tell_killing(app, uuid);
+        if self.version.stable_instances() {
             self.tell_instance(app, uuid, "Running", at);
         }
     }
@@ -909,7 +931,7 @@ fn is_ready(a: &App, i: &Instance) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::marathon::state::Timings;
+    use crate::marathon::state::{Timings, Version};
 
     const APP: &str = "/shop/web";
 

@@ -1,7 +1,7 @@
-//! The pretend Marathon over HTTP.
+//! The pretend Marathon over HTTP: connections, who answers a request, and how it goes out.
 
 use std::convert::Infallible;
-use std::io;
+use std::io::{self, Write as _};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -10,24 +10,25 @@ use bytes::Bytes;
 use futures_util::stream;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
-use hyper::header::{ACCEPT, CONTENT_TYPE};
+use hyper::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE};
 use hyper::service::service_fn;
-use hyper::{Method, Request, Response};
+use hyper::{HeaderMap, Method, Request, Response};
 use hyper_util::rt::TokioIo;
-use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+use super::election::Part;
 use super::routes::{Answer, Asked};
-use super::standby::{self, Interregnum, Standby};
 use super::state::State;
-use crate::mischief::{Mischief, On, Recorded, Trouble};
+use super::stream::{self as events, Orders};
+use super::{bend, standby};
+use crate::clock::Clock;
+use crate::control;
+use crate::mischief::{Mischief, On, Recorded, Trouble, Victim};
 
-/// The type of the event stream, as the real one writes it.
-const EVENTS: &str = "text/event-stream;charset=utf-8";
-/// How often the event stream shows that it lives.
-const HEARTBEAT: Duration = Duration::from_secs(10);
+/// How often a node without a leader looks for one, and how often before it gives up.
+const LOOKS: (Duration, u32) = (Duration::from_millis(250), 11);
 
 /// The state, shared by the HTTP interface, the ticker and the tests.
 pub type Shared = Arc<Mutex<State>>;
@@ -39,26 +40,48 @@ pub fn lock(state: &Shared) -> MutexGuard<'_, State> {
 
 /// Everything a request needs.
 #[derive(Clone)]
-pub struct Context {
+pub(crate) struct Context {
     /// The state.
-    pub state: Shared,
+    pub(crate) state: Shared,
     /// The trouble.
-    pub mischief: Mischief,
-    /// What a node knows that does not lead from the start.
-    pub standby: Option<Standby>,
+    pub(crate) mischief: Mischief,
+    /// The time.
+    pub(crate) clock: Clock,
+    /// Host and port of the node that answers.
+    pub(crate) own: String,
+    /// What is done to event streams.
+    pub(crate) orders: Orders,
+    /// What `Authorization` has to say, if anybody asks.
+    pub(crate) credentials: Option<String>,
+    /// The requests that may be passed on to the leader at once.
+    pub(crate) proxied: Arc<Semaphore>,
 }
 
 impl Context {
-    /// This node's part, as long as another one leads: the leader, and since when it is gone.
-    fn stands_by(&self) -> Option<(&Standby, String, Option<Interregnum>)> {
-        let standby = self.standby.as_ref()?;
-        let s = lock(&self.state);
-        (s.leader != standby.own).then(|| (standby, s.leader.clone(), s.lost))
+    /// What this node is now.
+    pub(crate) fn part(&self) -> Part {
+        let mut s = lock(&self.state);
+        s.advance(self.clock.now());
+        s.part_of(&self.own)
+    }
+
+    pub(super) fn victim(&self, leads: bool) -> Victim<'_> {
+        Victim {
+            node: &self.own,
+            leads,
+            now: self.clock.now(),
+        }
+    }
+
+    pub(super) fn is_let_in(&self, authorization: Option<&str>) -> bool {
+        self.credentials
+            .as_ref()
+            .is_none_or(|wanted| authorization == Some(wanted))
     }
 }
 
 /// Serves until dropped; connections end with it.
-pub async fn serve(listener: TcpListener, context: Context) {
+pub(crate) async fn serve(listener: &TcpListener, context: Context) {
     let mut connections = JoinSet::new();
     loop {
         while connections.try_join_next().is_some() {}
@@ -69,7 +92,7 @@ pub async fn serve(listener: TcpListener, context: Context) {
         let context = context.clone();
         connections.spawn(async move {
             let mut stream = stream;
-            if streamed(&context, &mut stream).await {
+            if events::served(&context, &mut stream).await {
                 return;
             }
             let service = service_fn(move |request| {
@@ -85,14 +108,23 @@ pub async fn serve(listener: TcpListener, context: Context) {
 }
 
 impl Answer {
-    pub(super) fn into_response(self, leader: &str) -> Response<Body> {
-        let mut response = Response::new(Body::from(self.body));
+    /// The response of a leader.
+    pub(super) fn into_response(self, leader: &str, zipped: bool) -> Response<Body> {
+        let mut marks = marks(leader, self.bare);
+        marks.retain(|(name, _)| !leader.is_empty() || *name != "X-Marathon-Leader");
+        let body = self.body.into_bytes();
+        let zipped = (zipped && body.len() >= 16).then(|| gzip(&body)).flatten();
+        if zipped.is_some() {
+            marks.push(("Content-Encoding", "gzip".to_owned()));
+            marks.push(("Vary", "Accept-Encoding, User-Agent".to_owned()));
+        }
+        let mut response = Response::new(Body::from(zipped.unwrap_or(body)));
         *response.status_mut() = self.status.try_into().unwrap_or_default();
         let headers = response.headers_mut();
         if let Some(v) = self.content_type.and_then(|t| t.parse().ok()) {
             headers.insert(CONTENT_TYPE, v);
         }
-        for (name, value) in self.headers.into_iter().chain(marks(leader, self.bare)) {
+        for (name, value) in self.headers.into_iter().chain(marks) {
             if let Ok(value) = value.parse() {
                 headers.insert(name, value);
             }
@@ -101,8 +133,14 @@ impl Answer {
     }
 }
 
+fn gzip(body: &[u8]) -> Option<Vec<u8>> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(body).ok()?;
+    encoder.finish().ok()
+}
+
 /// What stands in the head of every answer; the web server's own error pages have less of it.
-fn marks(leader: &str, bare: bool) -> Vec<(&'static str, String)> {
+pub(super) fn marks(leader: &str, bare: bool) -> Vec<(&'static str, String)> {
     let mut marks = vec![("X-Marathon-Leader", format!("http://{leader}"))];
     let caching = if bare {
         "must-revalidate,no-cache,no-store"
@@ -111,20 +149,27 @@ fn marks(leader: &str, bare: bool) -> Vec<(&'static str, String)> {
     };
     marks.push(("Cache-Control", caching.to_owned()));
     if !bare {
-        for (name, value) in [
-            ("X-Frame-Options", "DENY"),
-            ("X-XSS-Protection", "1; mode=block"),
-            ("Pragma", "no-cache"),
-            ("Expires", "0"),
-        ] {
+        for (name, value) in [("Pragma", "no-cache"), ("Expires", "0")] {
             marks.push((name, value.to_owned()));
         }
     }
     marks
 }
 
+/// The headers that only late versions write.
+pub(super) fn frame_marks(s: &State) -> Vec<(&'static str, String)> {
+    if s.version.says_frame_options() {
+        vec![
+            ("X-Frame-Options", "DENY".to_owned()),
+            ("X-XSS-Protection", "1; mode=block".to_owned()),
+        ]
+    } else {
+        Vec::new()
+    }
+}
+
 /// A response whose body fails before its first byte, which drops the connection.
-fn dropped() -> Response<Body> {
+pub(super) fn dropped() -> Response<Body> {
     let broken = stream::once(async { Err::<Bytes, _>(io::Error::other("dropped on purpose")) });
     let mut response = Response::new(Body::from_stream(broken));
     let headers = response.headers_mut();
@@ -132,29 +177,30 @@ fn dropped() -> Response<Body> {
     response
 }
 
+/// A page of the web server itself: nothing of Marathon stands in its head.
+pub(super) fn page(status: u16, reason: &str, path: &str, accept: Option<&str>) -> Response<Body> {
+    Answer::page(status, reason, path, accept).into_response("", false)
+}
+
 fn class(method: &Method, path: &str) -> Option<On> {
+    let one = |prefix: &str| path.starts_with(prefix) && path.len() > prefix.len();
     Some(match path {
         "/v2/info" => On::Info,
         "/v2/events" => On::Events,
         "/v2/tasks/delete" if method == Method::POST => On::Kills,
-        p if p.starts_with("/v2/apps/") && p.len() > "/v2/apps/".len() => On::OneApp,
+        p if method == Method::DELETE
+            && (one("/v2/apps/") && (p.ends_with("/tasks") || p.contains("/tasks/"))
+                || one("/v2/pods/") && p.contains("::instances")) =>
+        {
+            On::Kills
+        }
+        _ if one("/v2/apps/") => On::OneApp,
         p if p.starts_with("/v2/") => On::Reads,
         _ => return None,
     })
 }
 
-/// Numbers for strings and strings for the rest, names untouched.
-fn scramble(v: &Value) -> Value {
-    match v {
-        Value::Object(o) => o.iter().map(|(k, v)| (k.clone(), scramble(v))).collect(),
-        Value::Array(a) => a.iter().map(scramble).collect(),
-        Value::String(_) => json!(7),
-        Value::Null => Value::Null,
-        other => json!(format!("<{other}>")),
-    }
-}
-
-fn percent_decoded(s: &str, plus_is_blank: bool) -> String {
+pub(crate) fn percent_decoded(s: &str, plus_is_blank: bool) -> String {
     let mut out = Vec::with_capacity(s.len());
     let mut bytes = s.bytes();
     while let Some(b) = bytes.next() {
@@ -171,7 +217,7 @@ fn percent_decoded(s: &str, plus_is_blank: bool) -> String {
     String::from_utf8_lossy(&out).into_owned()
 }
 
-fn pairs(query: &str) -> Vec<(String, String)> {
+pub(crate) fn pairs(query: &str) -> Vec<(String, String)> {
     query
         .split('&')
         .filter(|p| !p.is_empty())
@@ -180,17 +226,76 @@ fn pairs(query: &str) -> Vec<(String, String)> {
         .collect()
 }
 
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name).and_then(|v| v.to_str().ok())
+}
+
 async fn handle(context: Context, request: Request<Incoming>) -> Response<Body> {
-    if let Some((standby, leader, lost)) = context.stands_by() {
-        return standby::pass_on(standby, &leader, lost, request).await;
+    let path = percent_decoded(request.uri().path(), false);
+    let mut part = context.part();
+    if part == Part::Gone {
+        return dropped();
     }
+    if path == "/sim" || path.starts_with("/sim/") {
+        return control::door(&context, request).await;
+    }
+    let accept = text(request.headers(), ACCEPT.as_str()).map(str::to_owned);
+    if !context.is_let_in(text(request.headers(), AUTHORIZATION.as_str())) {
+        let mut refusal = page(401, "Unauthorized", &path, accept.as_deref());
+        if let Ok(challenge) = "basic realm=\"Mesosphere\"".parse() {
+            refusal.headers_mut().insert("WWW-Authenticate", challenge);
+        }
+        return refusal;
+    }
+    for _ in 0..LOOKS.1 {
+        if part != Part::Leaderless {
+            break;
+        }
+        tokio::time::sleep(LOOKS.0).await;
+        part = context.part();
+    }
+    let leads = part == Part::Leads;
+    let trouble =
+        class(request.method(), &path).and_then(|on| context.mischief.take(on, context.victim(leads)));
+    match part {
+        Part::Leads => answer(context, request, path, trouble).await,
+        Part::Gone => dropped(),
+        Part::Leaderless => {
+            let status = lock(&context.state).version.leaderless_status();
+            page(
+                status,
+                "Could not determine the current leader",
+                &path,
+                accept.as_deref(),
+            )
+        }
+        Part::Follows(_) | Part::LeaderGone(_) => match trouble {
+            // It does not know that another leads, and answers itself.
+            Some(trouble @ Trouble::Stale(_)) => answer(context, request, path, Some(trouble)).await,
+            Some(trouble) => {
+                if let Some(response) = bend::before(&trouble, &path, accept.as_deref(), "").await {
+                    return response;
+                }
+                standby::pass_on(&context, part, request).await
+            }
+            None => standby::pass_on(&context, part, request).await,
+        },
+    }
+}
+
+/// Answers as the leader does.
+async fn answer(
+    context: Context,
+    request: Request<Incoming>,
+    path: String,
+    trouble: Option<Trouble>,
+) -> Response<Body> {
     let (parts, body) = request.into_parts();
     let body = match body.collect().await {
         Ok(b) => String::from_utf8_lossy(&b.to_bytes()).into_owned(),
         Err(_) => return dropped(),
     };
-    let path = percent_decoded(parts.uri.path(), false);
-    let header = |name: &str| parts.headers.get(name).and_then(|v| v.to_str().ok());
+    let header = |name: &str| text(&parts.headers, name).map(str::to_owned);
     if parts.method == Method::GET || parts.method == Method::HEAD {
         let asked = parts.uri.path_and_query().map_or("", |p| p.as_str());
         context.mischief.record_read(asked);
@@ -205,38 +310,26 @@ async fn handle(context: Context, request: Request<Incoming>) -> Response<Body> 
                 .map(|(n, v)| (n.to_string(), String::from_utf8_lossy(v.as_bytes()).into_owned()))
                 .collect(),
             body: body.clone(),
-            at: crate::clock::now(),
+            at: context.clock.now(),
         });
     }
-    let on = class(&parts.method, &path);
-    let trouble = on.and_then(|on| context.mischief.take(on));
-    let leader = lock(&context.state).leader.clone();
     let asked = Asked {
         method: parts.method.clone(),
         path,
         query: pairs(parts.uri.query().unwrap_or_default()),
-        accept: header(ACCEPT.as_str()).map(str::to_owned),
-        content_type: header(CONTENT_TYPE.as_str()).map(str::to_owned),
-        intent: header("x-heartbreak-intent").map(str::to_owned),
+        accept: header(ACCEPT.as_str()),
+        content_type: header(CONTENT_TYPE.as_str()),
+        intent: header("x-heartbreak-intent"),
         body,
     };
-    match &trouble {
-        Some(Trouble::Delay(d)) => tokio::time::sleep(*d).await,
-        Some(Trouble::Hang) => std::future::pending().await,
-        Some(Trouble::CloseBefore) => return dropped(),
-        Some(Trouble::Status(status, body, content_type)) => {
-            return Answer::text(*status, content_type, body).into_response(&leader);
-        }
-        Some(Trouble::Html200) => {
-            let page = "<!DOCTYPE html><html><body>Please sign in</body></html>";
-            return Answer::text(200, "text/html; charset=utf-8", page).into_response(&leader);
-        }
-        Some(Trouble::EmptyApps) => {
-            return Answer::json(200, &json!({"apps": []})).into_response(&leader);
-        }
-        _ => {}
+    let zipped = header(ACCEPT_ENCODING.as_str()).is_some_and(|a| a.contains("gzip"));
+    let leader = context.own.clone();
+    if let Some(trouble) = &trouble
+        && let Some(response) = bend::before(trouble, &asked.path, asked.accept.as_deref(), &leader).await
+    {
+        return response;
     }
-    if on == Some(On::Events) {
+    if asked.path == "/v2/events" {
         if trouble == Some(Trouble::CloseAfter) {
             return dropped();
         }
@@ -246,193 +339,26 @@ async fn handle(context: Context, request: Request<Incoming>) -> Response<Body> 
         if asked.method != Method::GET || !exact {
             let reason = format!("HTTP method {} is not supported by this URL", asked.method);
             let page = Answer::page(405, &reason, &asked.path, asked.accept.as_deref());
-            return page.into_response(&leader);
+            return page.into_response(&leader, false);
         }
-        return events(&context, &asked, &leader);
+        return events::response(&context, &asked, &leader);
     }
-    let held = matches!(trouble, Some(Trouble::AcceptNever | Trouble::ExecuteLate(_)));
-    let mut a = {
-        let mut state = lock(&context.state);
-        state.advance(crate::clock::now());
-        if let Some(crowded) = super::crowd::answer(&asked, &mut state, &leader) {
-            return crowded;
+    if matches!(trouble, None | Some(Trouble::Delay(_)))
+        && let Some(crowded) = {
+            let mut state = lock(&context.state);
+            state.advance(context.clock.now());
+            super::crowd::answer(&asked, &mut state, &leader)
         }
-        asked.answer(&mut state, held)
-    };
-    match trouble {
-        Some(Trouble::CloseAfter) => return dropped(),
-        Some(Trouble::ExecuteLate(delay)) => {
-            tokio::spawn(async move {
-                tokio::time::sleep(delay).await;
-                let _ = asked.answer(&mut lock(&context.state), false);
-            });
-        }
-        Some(Trouble::Truncated) => {
-            let mut half = a.body.len() / 2;
-            while !a.body.is_char_boundary(half) {
-                half -= 1;
+    {
+        return crowded;
+    }
+    match bend::answer(&context, &asked, trouble) {
+        Some(mut answer) => {
+            if !answer.bare {
+                answer.headers.extend(frame_marks(&lock(&context.state)));
             }
-            a.body.truncate(half);
+            answer.into_response(&leader, zipped)
         }
-        Some(Trouble::WrongTypes) => {
-            if let Ok(v) = serde_json::from_str::<Value>(&a.body) {
-                a.body = scramble(&v).to_string();
-            }
-        }
-        Some(Trouble::OtherFramework(id)) => {
-            if let Ok(mut v) = serde_json::from_str::<Value>(&a.body)
-                && v.is_object()
-            {
-                v["frameworkId"] = json!(id);
-                a.body = v.to_string();
-            }
-        }
-        _ => {}
+        None => dropped(),
     }
-    a.into_response(&leader)
-}
-
-/// One reader of the event stream.
-struct Reader {
-    state: Shared,
-    wanted: Vec<String>,
-    next: u64,
-    beat: tokio::time::Instant,
-}
-
-impl Reader {
-    /// Joins; every reader is told of it.
-    fn new(context: &Context, asked: &Asked) -> Self {
-        let state = Arc::clone(&context.state);
-        let next = {
-            let mut s = lock(&state);
-            let now = s.now();
-            let next = s.next_event();
-            s.emit(
-                "event_stream_attached",
-                json!({"remoteAddress": "127.0.0.1"}),
-                now,
-            );
-            next
-        };
-        Self {
-            state,
-            wanted: asked.all("event_type").map(str::to_owned).collect(),
-            next,
-            beat: tokio::time::Instant::now() + HEARTBEAT,
-        }
-    }
-
-    /// What is to be written next: events, or an empty line to show that the stream lives.
-    async fn more(&mut self) -> String {
-        loop {
-            let mut text = String::new();
-            for e in lock(&self.state).events_from(self.next) {
-                self.next = e.number + 1;
-                if self.wanted.is_empty() || self.wanted.contains(&e.kind) {
-                    text += &format!("event: {}\r\ndata: {}\r\n\r\n", e.kind, e.data);
-                }
-            }
-            if tokio::time::Instant::now() >= self.beat {
-                self.beat += HEARTBEAT;
-                text.push_str("\r\n");
-            }
-            if !text.is_empty() {
-                return text;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    }
-}
-
-/// The stream on a connection that has served other requests before.
-fn events(context: &Context, asked: &Asked, leader: &str) -> Response<Body> {
-    let reader = Reader::new(context, asked);
-    let body = stream::unfold(reader, |mut reader| async move {
-        let text = reader.more().await;
-        Some((Ok::<_, Infallible>(Bytes::from(text)), reader))
-    });
-    let answer = Answer::text(200, EVENTS, "");
-    let mut response = answer.into_response(leader);
-    *response.body_mut() = Body::from_stream(body);
-    response
-}
-
-/// Serves the event stream if that is what a new connection asks for first.
-///
-/// The stream of the real one has neither a length nor chunks: it ends with the connection.
-async fn streamed(context: &Context, stream: &mut TcpStream) -> bool {
-    if context.stands_by().is_some() {
-        return false;
-    }
-    let mut seen = vec![0; 16 * 1024];
-    let head = loop {
-        let Ok(n) = stream.peek(&mut seen).await else {
-            return false;
-        };
-        let wanted = b"GET /v2/events";
-        let common = n.min(wanted.len());
-        if n == 0 || seen[..common] != wanted[..common] {
-            return false;
-        }
-        if let Some(end) = seen[..n].windows(4).position(|w| w == b"\r\n\r\n") {
-            break String::from_utf8_lossy(&seen[..end]).into_owned();
-        }
-        if n == seen.len() {
-            return false;
-        }
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    };
-    let mut lines = head.split("\r\n");
-    let target = lines.next().and_then(|l| l.split(' ').nth(1)).unwrap_or_default();
-    let (path, query) = target.split_once('?').unwrap_or((target, ""));
-    let accepts: Vec<&str> = lines
-        .filter_map(|l| l.split_once(':'))
-        .filter(|(name, _)| name.eq_ignore_ascii_case("accept"))
-        .map(|(_, value)| value.trim())
-        .collect();
-    if path != "/v2/events" || accepts != ["text/event-stream"] || context.mischief.awaits(On::Events) {
-        return false;
-    }
-    let asked = Asked {
-        method: Method::GET,
-        path: path.to_owned(),
-        query: pairs(query),
-        accept: None,
-        content_type: None,
-        intent: None,
-        body: String::new(),
-    };
-    let leader = lock(&context.state).leader.clone();
-    let mut head = "HTTP/1.1 200 OK\r\n".to_owned();
-    let date = crate::clock::now()
-        .format("%a, %d %b %Y %H:%M:%S GMT")
-        .to_string();
-    let marks = marks(&leader, false).into_iter();
-    let all = [("Date", date)].into_iter().chain(marks);
-    let ends = [
-        ("Content-Type", EVENTS.to_owned()),
-        ("Connection", "close".to_owned()),
-    ];
-    for (name, value) in all.chain(ends) {
-        head += &format!("{name}: {value}\r\n");
-    }
-    head += "\r\n";
-    let mut reader = Reader::new(context, &asked);
-    let (mut from, mut to) = stream.split();
-    let write = async {
-        let mut text = head;
-        while to.write_all(text.as_bytes()).await.is_ok() {
-            text = reader.more().await;
-        }
-    };
-    let read = async {
-        let mut rest = vec![0; 1024];
-        while from.read(&mut rest).await.is_ok_and(|n| n > 0) {}
-    };
-    tokio::select! {
-        () = write => {}
-        () = read => {}
-    }
-    true
 }

@@ -97,10 +97,10 @@ impl Scan<'_> {
     }
 
     fn tokens(&self, alone: bool) -> &'static str {
-        match (self.version, alone) {
-            (Version::V1_11, _) => "(JSON String, Number, Array, Object or token 'null', 'true' or 'false')",
-            (Version::V1_7, false) => "(number, String, array, object, 'true', 'false' or 'null')",
-            (Version::V1_7, true) => "('true', 'false' or 'null')",
+        match (self.version.newer_parser(), alone) {
+            (true, _) => "(JSON String, Number, Array, Object or token 'null', 'true' or 'false')",
+            (false, false) => "(number, String, array, object, 'true', 'false' or 'null')",
+            (false, true) => "('true', 'false' or 'null')",
         }
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::definition;
 use super::state::{
-    App, Check, Health, Instance, Kill, Killer, PendingKill, Phase, State, Version, span, stamp,
+    App, Check, Health, Instance, Kill, Killed, Killer, PendingKill, Phase, State, span, stamp,
 };
 
 /// What happens next.
@@ -18,6 +18,8 @@ enum Next {
     Check(String, usize),
     /// Deployments go on.
     Deployments,
+    /// A node comes or goes, or another leads.
+    Election,
 }
 
 /// How a condition of an instance is called in events.
@@ -25,9 +27,13 @@ fn condition(status: &str) -> &'static str {
     match status {
         "TASK_STARTING" => "Starting",
         "TASK_RUNNING" => "Running",
+        "TASK_KILLING" => "Killing",
         "TASK_KILLED" => "Killed",
         "TASK_FAILED" => "Failed",
         "TASK_FINISHED" => "Finished",
+        "TASK_ERROR" => "Error",
+        "TASK_GONE" => "Gone",
+        "TASK_DROPPED" => "Dropped",
         _ => "Unknown",
     }
 }
@@ -73,6 +79,14 @@ impl State {
         self.tell_instance(app, uuid, condition(status), at);
     }
 
+    /// With the feature `task_killing`, agents say that they are about it.
+    pub(super) fn tell_killing(&mut self, app: &str, uuid: &str) {
+        if self.task_killing {
+            let now = self.now;
+            self.tell_task(app, uuid, "TASK_KILLING", "", now);
+        }
+    }
+
     /// Failures make later launches wait, longer each time.
     fn back_off(&mut self, app: &str, at: DateTime<Utc>) {
         let Some(a) = self.apps.get_mut(app) else {
@@ -99,7 +113,7 @@ impl State {
         let killed = status == "TASK_KILLED";
         if !killed {
             self.back_off(app, at);
-            if let Some((a, i)) = self.any(app, uuid) {
+            if let Some((a, i)) = self.any(app, uuid).filter(|_| status != "TASK_FINISHED") {
                 let failure = self.failure(a, i, status, message, at);
                 if let Some(a) = self.apps.get_mut(app) {
                     a.last_failure = Some(failure);
@@ -108,7 +122,7 @@ impl State {
         }
         let replaced = self.holders(app).any(super::deploy::Deployment::replaces_tasks);
         let fresh = self.waiting(at, at);
-        let v17 = self.version == Version::V1_7;
+        let stable = self.version.stable_instances();
         let Some(a) = self.any_mut(app, uuid) else {
             return;
         };
@@ -118,7 +132,7 @@ impl State {
         let i = &mut a.instances[n];
         if i.unwanted || (replaced && i.version < a.configured_at) {
             a.instances.remove(n);
-        } else if v17 {
+        } else if !stable {
             *i = Instance {
                 version: a.version,
                 ..fresh
@@ -166,8 +180,11 @@ impl State {
                 });
             }
         }
-        let message = "Command terminated with signal Terminated";
-        self.die(app, uuid, "TASK_KILLED", message, kill.due);
+        let (status, message) = match self.killed_are {
+            Killed::Killed => ("TASK_KILLED", "Command terminated with signal Terminated"),
+            Killed::Finished => ("TASK_FINISHED", "Command exited with status 0"),
+        };
+        self.die(app, uuid, status, message, kill.due);
     }
 
     /// The next step of an instance: when it is due.
@@ -176,6 +193,13 @@ impl State {
         let by_agent = a.checks.iter().any(|c| c.next.is_none());
         let step = match i.phase {
             Phase::Waiting | Phase::Down(_) => {
+                // Nobody takes offers without a leader; and the older ones, not while a kill is under way.
+                let killing = |i: &Instance| i.killing.as_ref().is_some_and(|k| k.by == Killer::Request);
+                if self.lost.is_some()
+                    || self.version.plain_kill_needs_lock() && a.instances.iter().any(killing)
+                {
+                    return None;
+                }
                 let offer = i.since + span(t.offer_delay) + span(a.launch_delay);
                 let allowed = a.backoff.map_or(offer, |(delay, from)| from + span(delay));
                 // An old one is not launched any more while a deployment replaces it.
@@ -183,7 +207,11 @@ impl State {
                     && self
                         .holders(&a.spec.id)
                         .any(super::deploy::Deployment::replaces_tasks);
-                (!i.unwanted && !stale && self.room(a, &i.uuid).is_some()).then_some(offer.max(allowed))
+                let led = self
+                    .leads_since
+                    .map_or(offer, |since| since + span(t.offer_delay));
+                let due = offer.max(allowed).max(led);
+                (!i.unwanted && !stale && self.room(a, &i.uuid).is_some()).then_some(due)
             }
             Phase::Staging => Some(i.since + span(t.start_delay / 2)),
             Phase::Starting => Some(i.since + span(t.start_delay - t.start_delay / 2)),
@@ -263,10 +291,7 @@ impl State {
         if let Some((_, from)) = self.apps.get_mut(app).and_then(|a| a.backoff.as_mut()) {
             *from = at;
         }
-        let condition = match self.version {
-            Version::V1_11 => "Provisioned",
-            Version::V1_7 => "Created",
-        };
+        let condition = self.version.launched();
         self.tell_instance(app, uuid, condition, at);
     }
 
@@ -435,6 +460,7 @@ impl State {
                 Next::Step(app, uuid) => self.step(&app, &uuid, due),
                 Next::Check(app, n) => self.check(&app, n, due),
                 Next::Deployments => {}
+                Next::Election => self.hold_election(due),
             }
             self.progress(due);
         }
@@ -481,7 +507,9 @@ impl State {
             .iter()
             .filter(|d| !d.has_begun() && d.begins <= now)
             .map(|d| (d.begins, Next::Deployments));
-        steps.chain(checks).chain(deployments).min()
+        let election = self.next_election().filter(|due| *due <= now);
+        let election = election.map(|due| (due, Next::Election));
+        steps.chain(checks).chain(deployments).chain(election).min()
     }
 }
 

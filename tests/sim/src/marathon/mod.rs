@@ -2,8 +2,10 @@
 
 pub mod agents;
 mod crowd;
+mod bend;
 mod definition;
 mod deploy;
+mod election;
 pub mod http;
 mod jackson;
 mod life;
@@ -12,7 +14,9 @@ pub mod refusal;
 mod routes;
 mod selector;
 mod show;
-pub mod standby;
+mod standby;
 pub mod state;
+pub mod stream;
 #[cfg(test)]
 mod timeline;
+pub mod version;

@@ -43,7 +43,7 @@ impl Refusal {
     #[must_use]
     pub fn not_found(version: Version, text: &str) -> Self {
         let mut refusal = Self::message(404, text);
-        if version == Version::V1_11 {
+        if version.empty_details() {
             refusal.body["details"] = json!([]);
         }
         refusal
@@ -71,6 +71,12 @@ impl Refusal {
             status: 422,
             body: json!({"message": "Invalid JSON", "details": details(faults)}),
         }
+    }
+
+    /// Whether it is about JSON of the wrong shape.
+    #[must_use]
+    pub fn is_wrong_shape(&self) -> bool {
+        self.status == 422 && self.words() == "Invalid JSON"
     }
 
     /// 422: the right shape, and not allowed all the same.

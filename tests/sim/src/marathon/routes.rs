@@ -10,6 +10,7 @@ use super::refusal::{Fault, Refusal};
 use super::selector::Selector;
 use super::show::Embed;
 use super::state::{App, Phase, State, Version, stamp};
+use super::version::TextTasks;
 
 /// An answer, before it becomes a response.
 #[derive(Clone, Debug)]
@@ -101,8 +102,8 @@ fn not_allowed() -> Answered {
     Err(Refusal::message(405, "Method Not Allowed"))
 }
 
-fn no_such_url() -> Answered {
-    Err(Refusal::message(500, "URI not found"))
+fn no_such_url(version: Version) -> Answered {
+    Err(Refusal::message(version.unknown_url_status(), "URI not found"))
 }
 
 impl Asked {
@@ -134,7 +135,12 @@ impl Asked {
 
     /// With `held`, a kill answers as ever and is not carried out.
     pub(super) fn answer(&self, s: &mut State, held: bool) -> Answer {
-        self.answered(s, held).unwrap_or_else(Answer::from)
+        self.answered(s, held).unwrap_or_else(|mut refusal| {
+            if refusal.is_wrong_shape() {
+                refusal.status = s.version.wrong_shape_status();
+            }
+            Answer::from(refusal)
+        })
     }
 
     fn answered(&self, s: &mut State, held: bool) -> Answered {
@@ -148,8 +154,15 @@ impl Asked {
         if path.is_empty() {
             return Ok(Answer::empty(302).with("Location", format!("http://{}/ui/", s.leader)));
         }
+        if path == "/metrics/prometheus" && s.version.newer_metrics() && get {
+            let page = Answer::text(200, "text/plain; version=0.0.4; charset=utf-8", &prometheus(s));
+            return Ok(page);
+        }
         if !path.starts_with("/v2/") && path != "/metrics" {
-            return no_such_url();
+            return no_such_url(s.version);
+        }
+        if let Some(answer) = self.tasks_as_text(s) {
+            return answer;
         }
         if !self.takes(&["application/json", "application/*", "*/*"]) {
             return Err(Refusal::message(406, "Not Acceptable"));
@@ -163,9 +176,10 @@ impl Asked {
             "/v2/leader" if get => ok(&json!({"leader": s.leader})),
             "/v2/leader" if delete => {
                 let mut body = json!({"message": "Leadership abdicated"});
-                if s.version == Version::V1_11 {
+                if s.version.empty_details() {
                     body["details"] = json!([]);
                 }
+                s.abdicate();
                 ok(&body)
             }
             "/v2/tasks" if get => self.tasks(s),
@@ -174,6 +188,8 @@ impl Asked {
             "/v2/queue" if get => ok(&s.queue_json()),
             "/v2/groups" if get => ok(&s.group_json("/")),
             "/v2/pods" | "/v2/pods/::status" if get => ok(&json!([])),
+            "/v2/eventSubscriptions" if get && s.version.has_callbacks() => ok(&json!({"callbackUrls": []})),
+            "/v2/schemas/app" if get && s.version.has_schemas() => ok(&schema()),
             "/v2/plugins" if get => ok(&json!({"plugins": []})),
             "/v2/apps" if get => self.apps(s),
             "/v2/apps" if brings && right_media => self.change_apps(s),
@@ -220,16 +236,62 @@ impl Asked {
                     let inner = json!({"message": format!("Pod '{id}' does not exist")});
                     Err(Refusal::message(404, &inner.to_string()))
                 } else {
-                    no_such_url()
+                    no_such_url(s.version)
                 }
             }
         };
         answered.map(|mut answer| {
+            if s.version.says_quality() && get && self.lists_tasks() {
+                answer.content_type = Some("application/json; qs=2".to_owned());
+            }
             if self.method == Method::HEAD {
                 answer.body.clear();
             }
             answer
         })
+    }
+
+    /// A list of tasks, which the older versions write as plain text too.
+    fn lists_tasks(&self) -> bool {
+        let path = self.path.trim_end_matches('/');
+        path == "/v2/tasks" || path.starts_with("/v2/apps/") && path.ends_with("/tasks")
+    }
+
+    /// A line for each app and port: the app, its service port, and where its tasks listen.
+    fn tasks_as_text(&self, s: &State) -> Option<Answered> {
+        let plain = self
+            .accept
+            .as_deref()
+            .is_some_and(|a| a.trim().starts_with("text/plain"));
+        if !plain || !self.lists_tasks() || self.method != Method::GET {
+            return None;
+        }
+        if s.version.text_tasks() == TextTasks::Refused {
+            return Some(Err(Refusal::message(406, "Not Acceptable")));
+        }
+        let path = self.path.trim_end_matches('/');
+        let only = path
+            .strip_prefix("/v2/apps/")
+            .map(|rest| definition::canonical(rest.trim_end_matches("/tasks")));
+        if let Some(id) = only.as_ref().filter(|id| s.app(id).is_none()) {
+            return Some(Err(Refusal::no_app(s.version, id)));
+        }
+        let mut text = String::new();
+        for a in s
+            .apps()
+            .filter(|a| only.as_ref().is_none_or(|id| a.spec.id == *id))
+        {
+            let name = a.spec.id.trim_start_matches('/').replace('/', "_");
+            for (n, port) in State::service_ports(a).iter().enumerate() {
+                text += &format!("{name}\t{port}");
+                for i in a.instances.iter().filter(|i| i.phase == Phase::Running) {
+                    let port = i.ports.get(n).copied().unwrap_or(0);
+                    text += &format!("\t{}:{port}", i.host);
+                }
+                text.push('\n');
+            }
+        }
+        Some(Ok(Answer::text(200, "text/plain", &text)))
     }
 
     fn ping(&self) -> Answer {
@@ -547,8 +609,38 @@ fn ids(body: &Value) -> Result<Vec<String>, Refusal> {
     }
 }
 
+/// The shape of an app, as far as anybody asks for it here.
+fn schema() -> Value {
+    json!({
+        "$schema": "http://json-schema.org/schema#", "type": "object", "required": ["id"],
+        "properties": {"id": {"type": "string"}, "cmd": {"type": "string"}, "instances": {"type": "integer"}},
+    })
+}
+
+fn prometheus(s: &State) -> String {
+    let (apps, running) = (s.apps().count(), s.live_tasks().len());
+    format!(
+        "# TYPE marathon_apps_active_gauge gauge\nmarathon_apps_active_gauge {apps}\n\
+         # TYPE marathon_instances_running_gauge gauge\nmarathon_instances_running_gauge {running}\n"
+    )
+}
+
 fn metrics(s: &State) -> Value {
     let running = s.live_tasks().len();
+    if !s.version.newer_metrics() {
+        let gauge = |n: usize| {
+            json!({"tags": {}, "unit": {"name": "unknown", "label": "unknown"},
+            "min": n, "max": n, "sum": n, "count": 1, "mean": n})
+        };
+        return json!({
+            "start": stamp(s.now() - chrono::TimeDelta::seconds(10)), "end": stamp(s.now()),
+            "counters": {}, "histograms": {}, "min-max-counters": {}, "additional": {},
+            "gauges": {
+                "service.mesosphere.marathon.app.count": gauge(s.apps().count()),
+                "service.mesosphere.marathon.task.running.count": gauge(running),
+            },
+        });
+    }
     let gauge = |n: usize| json!({"value": n});
     json!({
         "version": "4.0.0", "counters": {}, "histograms": {}, "meters": {}, "timers": {},
@@ -580,7 +672,6 @@ fn info(s: &State) -> Value {
         ("max_instances_per_offer", 5),
         ("mesos_heartbeat_failure_threshold", 5),
         ("mesos_heartbeat_interval", 15_000),
-        ("min_revive_offers_interval", 5_000),
         ("offer_matching_timeout", 3_000),
         ("on_elected_prepare_timeout", 180_000),
         ("reconciliation_initial_delay", 15_000),
@@ -595,16 +686,14 @@ fn info(s: &State) -> Value {
     ] {
         config[key] = json!(number);
     }
-    match s.version {
-        Version::V1_11 => {
-            config["mesos_role"] = json!("*");
-            config["new_group_enforce_role"] = json!("Off");
-        }
-        Version::V1_7 => {
-            config["mesos_role"] = Value::Null;
-            config["revive_offers_for_new_apps"] = json!(true);
-            config["revive_offers_repetitions"] = json!(3);
-        }
+    config["min_revive_offers_interval"] = json!(s.version.min_revive_offers_interval());
+    if s.version.has_roles() {
+        config["mesos_role"] = json!("*");
+        config["new_group_enforce_role"] = json!("Off");
+    } else {
+        config["mesos_role"] = Value::Null;
+        config["revive_offers_for_new_apps"] = json!(true);
+        config["revive_offers_repetitions"] = json!(3);
     }
     json!({
         "name": "marathon", "version": s.version_text(), "buildref": "unknown", "elected": true,

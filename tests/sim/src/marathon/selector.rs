@@ -38,8 +38,8 @@ impl Selector {
             return Ok(Self(terms));
         }
         // The older parser tells the furthest failure, the newer one has forgotten it.
-        let reason = match (version, parser.furthest) {
-            (Version::V1_7, Some((at, words))) if at >= parser.at => words,
+        let reason = match (version.selector_tells_the_furthest(), parser.furthest) {
+            (true, Some((at, words))) if at >= parser.at => words,
             _ => "end of input expected".to_owned(),
         };
         Err(Refusal::message(

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::definition;
 use super::life::addresses;
-use super::state::{App, Health, Instance, Phase, State, Version, stamp};
+use super::state::{App, Health, Instance, Phase, State, stamp};
 
 /// What is listed with an app besides its definition, counts and deployments.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -76,7 +76,8 @@ fn funnel(offers: usize, unfit: usize) -> Value {
         .collect()
 }
 
-fn counts<'a>(instances: impl Iterator<Item = &'a Instance> + Clone) -> [usize; 4] {
+/// Staged, running, healthy, unhealthy; with `dying`, tasks being killed do not run.
+fn counts<'a>(instances: impl Iterator<Item = &'a Instance> + Clone, dying: bool) -> [usize; 4] {
     let count = |f: &dyn Fn(&Instance) -> bool| {
         let active = instances.clone().filter(|i| i.phase.is_active());
         active.filter(|i| f(i)).count()
@@ -84,7 +85,7 @@ fn counts<'a>(instances: impl Iterator<Item = &'a Instance> + Clone) -> [usize; 
     let results = |i: &Instance| -> Vec<bool> { i.health.iter().flatten().map(Health::alive).collect() };
     [
         count(&|i| i.phase == Phase::Staging),
-        count(&|i| i.phase == Phase::Running),
+        count(&|i| i.phase == Phase::Running && !(dying && i.is_being_killed())),
         count(&|i| !results(i).is_empty() && results(i).iter().all(|alive| *alive)),
         count(&|i| results(i).iter().any(|alive| !*alive)),
     ]
@@ -93,9 +94,10 @@ fn counts<'a>(instances: impl Iterator<Item = &'a Instance> + Clone) -> [usize; 
 impl State {
     /// Numbers as this version writes them.
     pub(super) fn numbers(&self, v: Value) -> Value {
-        match self.version {
-            Version::V1_11 => v,
-            Version::V1_7 => definition::plain(v),
+        if self.version.writes_fractions() {
+            v
+        } else {
+            definition::plain(v)
         }
     }
 
@@ -106,6 +108,7 @@ impl State {
             Phase::Down(s) => (s, true),
             Phase::Staging | Phase::Waiting => ("TASK_STAGING", false),
             Phase::Starting => ("TASK_STARTING", false),
+            Phase::Running if self.task_killing && i.is_being_killed() => ("TASK_KILLING", false),
             Phase::Running => ("TASK_RUNNING", false),
         };
         let health: Vec<Value> = i
@@ -149,7 +152,7 @@ impl State {
             row["region"] = json!(region);
             row["zone"] = json!(zone);
         }
-        if self.version == Version::V1_11 {
+        if self.version.has_roles() {
             row["role"] = a.definition.get("role").cloned().unwrap_or_else(|| json!("*"));
         }
         if !down {
@@ -187,7 +190,7 @@ impl State {
     #[must_use]
     pub fn app_json(&self, a: &App, embed: Embed) -> Value {
         let mut app = self.definition_json(a);
-        let [staged, running, healthy, unhealthy] = counts(a.instances.iter());
+        let [staged, running, healthy, unhealthy] = counts(a.instances.iter(), self.task_killing);
         app["tasksStaged"] = json!(staged);
         app["tasksRunning"] = json!(running);
         app["tasksHealthy"] = json!(healthy);
@@ -205,10 +208,7 @@ impl State {
             app["lastTaskFailure"] = failure.clone();
         }
         if embed.stats {
-            let key = match self.version {
-                Version::V1_11 => "tasksStats",
-                Version::V1_7 => "taskStats",
-            };
+            let key = self.version.stats_key();
             app[key] = self.stats(a);
         }
         app
@@ -225,7 +225,7 @@ impl State {
             if chosen.is_empty() {
                 return None;
             }
-            let [staged, running, healthy, unhealthy] = counts(chosen.iter().copied());
+            let [staged, running, healthy, unhealthy] = counts(chosen.iter().copied(), self.task_killing);
             let mut stats = json!({"counts": {"staged": staged, "running": running,
                 "healthy": healthy, "unhealthy": unhealthy}});
             let mut ages: Vec<i64> = chosen
@@ -295,7 +295,7 @@ impl State {
             "processedOffersSummary": summary,
             "app": self.definition_json(a),
         });
-        if self.version == Version::V1_11 {
+        if self.version.has_roles() {
             item["role"] = a.definition.get("role").cloned().unwrap_or_else(|| json!("*"));
         }
         Some(item)
@@ -368,7 +368,7 @@ impl State {
         let version = groups.get(id).copied().unwrap_or(self.last_version);
         let mut group = json!({"id": id, "apps": apps, "groups": below, "pods": [],
             "dependencies": [], "version": stamp(version)});
-        if self.version == Version::V1_11 {
+        if self.version.has_roles() {
             group["enforceRole"] = json!(false);
         }
         group

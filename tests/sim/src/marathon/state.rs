@@ -13,20 +13,11 @@ use super::definition::{self, Definition};
 use super::deploy::Deployment;
 use super::placement::{self, Agent};
 use super::refusal::Refusal;
-use super::standby::Interregnum;
 use crate::generate::{Generator, Place, Shape};
-use crate::mesos::Masters;
 
-/// Which Marathon is pretended.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Version {
-    /// 1.11: instances keep their identity, incarnations count up, a killed row stays listed.
-    #[default]
-    V1_11,
-    /// 1.7: every task has a new id, a killed row vanishes, kills are dropped without a word while
-    /// the app has a deployment or a kill under way.
-    V1_7,
-}
+use super::election::{Node, Vacancy};
+pub use super::version::Version;
+use crate::mesos::Masters;
 
 /// How long each step in the life of a task takes.
 #[derive(Clone, Copy, Debug)]
@@ -52,6 +43,21 @@ impl Default for Timings {
     }
 }
 
+impl Timings {
+    /// As on a real cluster: the three seconds that agents give a command to end, an offer within the
+    /// shortest interval between two, and a check a few seconds after the start.
+    #[must_use]
+    pub fn real(version: Version) -> Self {
+        let offers = version.min_revive_offers_interval();
+        Self {
+            kill_delay: Duration::from_secs(3),
+            offer_delay: Duration::from_millis(offers.into()),
+            start_delay: Duration::from_secs(2),
+            health_delay: Duration::from_secs(5),
+        }
+    }
+}
+
 /// An app to pretend.
 #[derive(Clone, Debug)]
 pub struct AppSpec {
@@ -70,6 +76,42 @@ pub struct AppSpec {
 }
 
 impl AppSpec {
+    /// An app with an id that Marathon would take, one instance and a health check.
+    ///
+    /// # Errors
+    /// In a sentence, what is wrong with the id.
+    pub fn named(id: &str) -> Result<Self, String> {
+        if !id.starts_with('/') || id == "/" || definition::canonical(id) != id || !definition::is_id(id) {
+            return Err(format!(
+                "\"{id}\" is no app id: it begins with a slash and has lower-case letters, digits, dots and \
+                 hyphens, such as /shop/cart"
+            ));
+        }
+        Ok(Self::new(id, 1))
+    }
+
+    /// Reads `/shop/cart:4,team=shop,tier=front`: an id, how many instances, labels.
+    ///
+    /// # Errors
+    /// In a sentence, what is wrong.
+    pub fn read(text: &str) -> Result<Self, String> {
+        let mut parts = text.split(',');
+        let first = parts.next().unwrap_or_default();
+        let (id, count) = first.split_once(':').unwrap_or((first, "1"));
+        let mut spec = Self::named(id)?;
+        spec.instances = match count.parse() {
+            Ok(n @ 0..=100_000) => n,
+            _ => return Err(format!("\"{count}\" is no number of instances from 0 to 100000")),
+        };
+        for label in parts {
+            let Some((key, value)) = label.split_once('=').filter(|(key, _)| !key.is_empty()) else {
+                return Err(format!("\"{label}\" is no label such as team=shop"));
+            };
+            spec.labels.insert(key.to_owned(), value.to_owned());
+        }
+        Ok(spec)
+    }
+
     /// An app with a health check and no labels.
     pub fn new(id: impl Into<String>, instances: u32) -> Self {
         Self {
@@ -142,6 +184,16 @@ impl Health {
         self.last_success
             .is_some_and(|passed| self.last_failure.is_none_or(|failed| passed > failed))
     }
+}
+
+/// As what agents report a task that ended because it was told to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Killed {
+    /// `TASK_KILLED`.
+    #[default]
+    Killed,
+    /// `TASK_FINISHED`, as before Mesos 1.5 when the command exits with 0. Later launches wait for it.
+    Finished,
 }
 
 /// Who wants a task dead.
@@ -320,6 +372,10 @@ pub struct State {
     pub(super) agents: Vec<AgentNode>,
     /// Generated apps, which are only read.
     pub(super) crowd: Option<Arc<Generator>>,
+    /// The feature `task_killing`: a task that is being killed is shown so, and does not count as running.
+    pub task_killing: bool,
+    /// As what agents report a task that was killed.
+    pub killed_are: Killed,
     pub(super) apps: BTreeMap<String, App>,
     /// Apps deleted whose tasks are still being killed.
     pub(super) leaving: Vec<App>,
@@ -327,7 +383,13 @@ pub struct State {
     pub(super) now: DateTime<Utc>,
     pub(super) last_version: DateTime<Utc>,
     /// The time without a leader, while it lasts.
-    pub(super) lost: Option<Interregnum>,
+    pub(super) lost: Option<Vacancy>,
+    /// The nodes; the pure state machine can do without.
+    pub(super) nodes: Vec<Node>,
+    /// When the leader lets go, if it has been asked to.
+    pub(super) abdicates: Option<DateTime<Utc>>,
+    /// Since when the leader leads, if another did before.
+    pub(super) leads_since: Option<DateTime<Utc>>,
     pub(super) kills: Vec<Kill>,
     dropped: Vec<String>,
     events: VecDeque<Event>,
@@ -362,8 +424,8 @@ struct TaskId {
     uuid: String,
 }
 
-/// Reads a task id by the four forms that Marathon knows, in its order.
-fn parse_id(id: &str) -> Result<TaskId, Refusal> {
+/// Reads a task id by the four forms that Marathon knows, in its order; with `strict`, its UUID too.
+fn parse_id(id: &str, strict: bool) -> Result<TaskId, Refusal> {
     const FORMS: [&str; 4] = [
         r"^(?<app>.+)\.(?<kind>instance|marathon)-(?<uuid>[^_.]+)[._][^.]+\.\d+$",
         r"^(?<app>.+)\.(?<kind>instance|marathon)-(?<uuid>[^_.]+)[._][^.]+$",
@@ -379,6 +441,19 @@ fn parse_id(id: &str) -> Result<TaskId, Refusal> {
     };
     let part = |name| found.name(name).map_or("", |m| m.as_str()).to_owned();
     let uuid = part("uuid");
+    let kind = part("kind");
+    let kind = if kind.is_empty() {
+        "marathon".to_owned()
+    } else {
+        kind
+    };
+    if !strict {
+        return Ok(TaskId {
+            app: part("app"),
+            kind,
+            uuid,
+        });
+    }
     let pieces: Vec<&str> = uuid.split('-').collect();
     if pieces.len() != 5 {
         return Err(Refusal::message(422, &format!("Invalid UUID string: {uuid}")));
@@ -387,14 +462,9 @@ fn parse_id(id: &str) -> Result<TaskId, Refusal> {
     if let Some(bad) = pieces.iter().find(hex) {
         return Err(Refusal::message(422, &format!("For input string: \"{bad}\"")));
     }
-    let kind = part("kind");
     Ok(TaskId {
         app: part("app"),
-        kind: if kind.is_empty() {
-            "marathon".to_owned()
-        } else {
-            kind
-        },
+        kind,
         uuid,
     })
 }
@@ -412,12 +482,17 @@ impl State {
             mesos: Masters::default(),
             agents: Vec::new(),
             crowd: None,
+            task_killing: false,
+            killed_are: Killed::default(),
             apps: BTreeMap::new(),
             leaving: Vec::new(),
             deployments: Vec::new(),
             now,
             last_version: now,
             lost: None,
+            nodes: Vec::new(),
+            abdicates: None,
+            leads_since: None,
             kills: Vec::new(),
             dropped: Vec::new(),
             events: VecDeque::new(),
@@ -444,10 +519,21 @@ impl State {
     /// The version as `/v2/info` says it.
     #[must_use]
     pub fn version_text(&self) -> &'static str {
-        match self.version {
-            Version::V1_11 => "1.11.24",
-            Version::V1_7 => "1.7.236",
-        }
+        self.version.full()
+    }
+
+    /// What it knows now, to be shown later: it can be read and changed, and nothing comes of it.
+    #[must_use]
+    pub fn frozen(&self) -> crate::mischief::Frozen {
+        let mut copy = Self::new(self.version, self.timings, self.now);
+        copy.framework_id.clone_from(&self.framework_id);
+        copy.leader.clone_from(&self.leader);
+        copy.host.clone_from(&self.host);
+        copy.apps.clone_from(&self.apps);
+        copy.leaving.clone_from(&self.leaving);
+        copy.deployments.clone_from(&self.deployments);
+        copy.last_version = self.last_version;
+        crate::mischief::Frozen(std::sync::Arc::new(std::sync::Mutex::new(copy)))
     }
 
     /// Adds generated apps on the agents there are. They are listed and nothing more: a kill of their tasks
@@ -502,6 +588,23 @@ impl State {
             .collect()
     }
 
+    /// Tells the listeners of live tasks, over and over, so many times.
+    pub fn flood(&mut self, count: u32) {
+        let at = self.now;
+        let live: Vec<Value> = self
+            .live_tasks()
+            .iter()
+            .map(|t| {
+                json!({"slaveId": "", "taskId": t.id, "taskStatus": "TASK_RUNNING", "message": "", "appId": t.app,
+                    "host": "unknown", "ipAddresses": [], "ports": [t.port], "version": stamp(at)})
+            })
+            .collect();
+        for n in 0..count as usize {
+            let data = live.get(n % live.len().max(1)).cloned();
+            self.emit("status_update_event", data.unwrap_or_else(|| json!({})), at);
+        }
+    }
+
     /// The number the next event will have.
     #[must_use]
     pub fn next_event(&self) -> u64 {
@@ -512,9 +615,10 @@ impl State {
     #[must_use]
     pub fn task_id(&self, app: &App, i: &Instance) -> String {
         let path = path_of(&app.spec.id);
-        match self.version {
-            Version::V1_11 => format!("{path}.instance-{}._app.{}", i.uuid, i.incarnation),
-            Version::V1_7 => format!("{path}.{}", i.uuid),
+        if self.version.stable_instances() {
+            format!("{path}.instance-{}._app.{}", i.uuid, i.incarnation)
+        } else {
+            format!("{path}.{}", i.uuid)
         }
     }
 
@@ -522,9 +626,10 @@ impl State {
     #[must_use]
     pub fn instance_id(&self, app: &App, i: &Instance) -> String {
         let path = path_of(&app.spec.id);
-        match self.version {
-            Version::V1_11 => format!("{path}.instance-{}", i.uuid),
-            Version::V1_7 => format!("{path}.marathon-{}", i.uuid),
+        if self.version.stable_instances() {
+            format!("{path}.instance-{}", i.uuid)
+        } else {
+            format!("{path}.marathon-{}", i.uuid)
         }
     }
 
@@ -602,36 +707,6 @@ impl State {
             killing: None,
             unwanted: false,
         }
-    }
-
-    /// The leader is gone, hard; another leads after a while.
-    ///
-    /// Gone with it is what it kept in memory only: kills not carried out, the results of its own
-    /// health checks, and delays of launches.
-    pub(crate) fn lose_leader(&mut self, lasts: Duration) {
-        self.lost = Some(Interregnum {
-            began: tokio::time::Instant::now(),
-            lasts,
-        });
-        let back = self.now + span(lasts);
-        for a in self.apps.values_mut().chain(&mut self.leaving) {
-            a.backoff = None;
-            for i in &mut a.instances {
-                i.killing.take_if(|k| k.by == Killer::Request);
-                for (n, check) in a.checks.iter_mut().enumerate().filter(|(_, c)| c.next.is_some()) {
-                    check.next = Some(back + check.interval().min(TimeDelta::seconds(5)));
-                    if let Some(slot) = i.health.get_mut(n) {
-                        *slot = None;
-                    }
-                }
-            }
-        }
-    }
-
-    /// Another node leads now.
-    pub(crate) fn lead(&mut self, leader: String) {
-        self.lost = None;
-        self.leader = leader;
     }
 
     /// Puts an instance on an agent with as many ports as it needs.
@@ -770,6 +845,11 @@ impl State {
 
     /// A task dies of itself. Says whether it was live.
     pub fn fail_task(&mut self, id: &str) -> bool {
+        self.end_task(id, "TASK_FAILED")
+    }
+
+    /// A task ends in this state, and nobody asked for it. Says whether it was live.
+    pub fn end_task(&mut self, id: &str, state: &'static str) -> bool {
         let Ok(Some((app, uuid))) = self.find(id) else {
             return false;
         };
@@ -779,7 +859,12 @@ impl State {
         });
         if found.is_some() {
             let now = self.now;
-            self.die(&app, &uuid, "TASK_FAILED", "Command exited with status 1", now);
+            let words = if state == "TASK_FINISHED" {
+                "Command exited with status 0"
+            } else {
+                "Command exited with status 1"
+            };
+            self.die(&app, &uuid, state, words, now);
         }
         found.is_some()
     }
@@ -789,10 +874,11 @@ impl State {
     /// # Errors
     /// It is no task id.
     pub(super) fn find(&self, id: &str) -> Result<Option<(String, String)>, Refusal> {
-        let said = parse_id(id)?;
-        let kind = match self.version {
-            Version::V1_11 => "instance",
-            Version::V1_7 => "marathon",
+        let said = parse_id(id, self.version.bad_uuid_is_refused())?;
+        let kind = if self.version.stable_instances() {
+            "instance"
+        } else {
+            "marathon"
         };
         if said.kind != kind {
             return Ok(None);
@@ -873,11 +959,12 @@ impl State {
             return;
         };
         let under_way = |i: &Instance| i.killing.as_ref().is_some_and(|k| k.by == Killer::Request);
-        // 1.7 looks at what was under way before this request.
-        if self.version == Version::V1_7 && !wipe && (locked || a.instances.iter().any(under_way)) {
+        // The older ones look at what was under way before this request.
+        if self.version.plain_kill_needs_lock() && !wipe && (locked || a.instances.iter().any(under_way)) {
             self.dropped.extend(wanted.iter().map(|(_, asked)| asked.clone()));
             return;
         }
+        let mut dying = Vec::new();
         for (uuid, asked) in wanted {
             let Some(i) = a.instances.iter_mut().find(|i| i.uuid == *uuid) else {
                 continue;
@@ -890,7 +977,11 @@ impl State {
                     intent: intent.map(str::to_owned),
                     by: Killer::Request,
                 });
+                dying.push(uuid.clone());
             }
+        }
+        for uuid in dying {
+            self.tell_killing(app, &uuid);
         }
         if wipe {
             self.refill(app);

@@ -75,7 +75,6 @@ async fn start(args: &SimArgs) -> Result<Sim, Trouble> {
         nodes: args.nodes,
         clock: Clock::new(pace),
         credentials: args.credentials.clone(),
-        ..SimConfig::default()
     };
     let sim = Sim::start(config).await.map_err(|error| {
         let last = args.listen.port().saturating_add(args.nodes - 1);

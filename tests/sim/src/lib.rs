@@ -10,6 +10,8 @@ pub mod marathon;
 pub mod mesos;
 pub mod mischief;
 mod nodes;
+#[cfg(test)]
+mod points;
 pub mod processes;
 pub mod slack;
 

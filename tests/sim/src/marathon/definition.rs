@@ -424,9 +424,44 @@ pub fn resident(d: &Definition) -> bool {
         .is_some_and(|list| list.iter().any(|v| v["persistent"].is_object()))
 }
 
+/// A definition without what only the oldest versions write, and all of them take.
+fn modern(given: &Definition) -> Definition {
+    let mut d = given.clone();
+    let mut mode = None;
+    let docker = d.get_mut("container").and_then(|c| c["docker"].as_object_mut());
+    if let Some(docker) = docker {
+        let mappings = docker.remove("portMappings").filter(Value::is_array);
+        mode = match docker.remove("network").as_ref().and_then(Value::as_str) {
+            Some("BRIDGE") => Some("container/bridge"),
+            Some("USER") => Some("container"),
+            Some("HOST") => Some("host"),
+            _ => None,
+        };
+        if let (Some(mappings), Some(c)) = (mappings, d.get_mut("container"))
+            && mode != Some("host")
+            && !c["portMappings"].is_array()
+        {
+            c["portMappings"] = mappings;
+        }
+    }
+    let address = d.remove("ipAddress").filter(Value::is_object);
+    if !d.get("networks").is_some_and(Value::is_array) {
+        if let Some(name) = address.as_ref().and_then(|a| a["networkName"].as_str()) {
+            d.insert(
+                "networks".to_owned(),
+                json!([{"mode": "container", "name": name}]),
+            );
+        } else if let Some(mode) = mode {
+            d.insert("networks".to_owned(), json!([{"mode": mode}]));
+        }
+    }
+    d
+}
+
 /// Fills in what was not said.
 #[must_use]
 pub fn complete(id: &str, given: &Definition, version: Version) -> Definition {
+    let given = &modern(given);
     let get = |key: &str| given.get(key).filter(|v| !v.is_null());
     let list = |key: &str| get(key).and_then(Value::as_array).cloned().unwrap_or_default();
     let mut d = Definition::new();
@@ -603,7 +638,7 @@ pub fn ports_of(d: &Definition) -> usize {
 }
 
 /// The rules about one constraint.
-fn constraint(c: &[Value]) -> Option<&'static str> {
+fn constraint(c: &[Value], version: Version) -> Option<&'static str> {
     let text = |n: usize| c.get(n).and_then(Value::as_str);
     let number = |s: &str| s.parse::<i32>().is_ok();
     if !(2..=3).contains(&c.len()) {
@@ -616,6 +651,9 @@ fn constraint(c: &[Value]) -> Option<&'static str> {
         return Some("illegal constraint specification");
     }
     match (op.to_uppercase().as_str(), text(2)) {
+        ("IS", _) if !version.has_is_constraints() => {
+            Some("operator must be one of the following UNIQUE, CLUSTER, GROUP_BY, LIKE, MAX_PER or UNLIKE")
+        }
         ("UNIQUE", Some(_)) => Some("UNIQUE does not accept a value"),
         ("UNIQUE", None) | ("CLUSTER", _) => None,
         ("GROUP_BY", Some(v)) if !number(v) => {
@@ -685,7 +723,7 @@ pub fn rules(d: &Definition, version: Version) -> Result<(), Refusal> {
         say("/", "must not be an empty string");
     }
     for (n, c) in list("constraints").iter().enumerate() {
-        if let Some(words) = constraint(c.as_array().map_or(&[], Vec::as_slice)) {
+        if let Some(words) = constraint(c.as_array().map_or(&[], Vec::as_slice), version) {
             say(&format!("/constraints({n})"), words);
         }
     }

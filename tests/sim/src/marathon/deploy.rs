@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::definition::{self, Definition};
 use super::refusal::{Fault, Refusal};
 use super::state::{App, AppSpec, Check, Health, Instance, Killer, PendingKill, Phase, State, span, stamp};
+use super::version::Plans;
 
 /// What a step of a deployment does with an app.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +47,8 @@ pub(super) struct Deployment {
     /// Set by a test: it goes on until the test ends it.
     held: bool,
     grown: bool,
+    /// All groups before and after, for versions whose events carry them.
+    worlds: Option<(Value, Value)>,
 }
 
 impl Deployment {
@@ -87,6 +90,16 @@ impl Deployment {
             .map(|s| json!({"actions": Self::actions(s, false)}))
             .collect();
         json!({"id": self.id, "version": stamp(self.version), "steps": steps})
+    }
+
+    /// The plan as events carry it.
+    fn told(&self) -> Value {
+        let mut plan = self.plan();
+        if let Some((original, target)) = &self.worlds {
+            plan["original"] = original.clone();
+            plan["target"] = target.clone();
+        }
+        plan
     }
 
     fn current(&self) -> Value {
@@ -179,13 +192,14 @@ impl State {
                 victims: BTreeMap::new(),
                 held: true,
                 grown: false,
+                worlds: None,
             };
-            let data = json!({"plan": d.plan(), "currentStep": d.current()});
+            let data = json!({"plan": d.told(), "currentStep": d.current()});
             self.deployments.push(d);
             self.emit("deployment_info", data, at);
         } else {
             for d in held {
-                let data = json!({"id": d.id, "plan": d.plan()});
+                let data = json!({"id": d.id, "plan": d.told()});
                 self.emit("deployment_success", data, at);
             }
         }
@@ -308,6 +322,8 @@ impl State {
         for id in conflicts {
             self.cancel(&id);
         }
+        let heavy = self.version.plans() != Plans::Light;
+        let original = heavy.then(|| self.group_json("/"));
         let (mut stops, mut starts, mut rest) = (Vec::new(), Vec::new(), Vec::new());
         let mut before = BTreeMap::new();
         let mut created = false;
@@ -376,6 +392,7 @@ impl State {
             victims: change.victims,
             held: false,
             grown: false,
+            worlds: original.map(|original| (original, self.group_json("/"))),
         };
         let id = deployment.id.clone();
         self.deployments.push(deployment);
@@ -633,7 +650,7 @@ impl State {
             return;
         };
         let d = self.deployments.remove(n);
-        let mut data = json!({"id": d.id, "plan": d.plan()});
+        let mut data = json!({"id": d.id, "plan": d.told()});
         if self.version.tells_why_deployments_fail() {
             data["reason"] = json!("The upgrade has been cancelled");
         }
@@ -687,12 +704,12 @@ impl State {
             }
             if d.step == 0 && !d.steps.is_empty() {
                 d.step = 1;
-                let data = json!({"plan": d.plan(), "currentStep": d.current()});
+                let data = json!({"plan": d.told(), "currentStep": d.current()});
                 self.emit("deployment_info", data, at);
                 continue;
             }
             let Some(step) = d.step.checked_sub(1).and_then(|n| d.steps.get(n)).cloned() else {
-                let data = json!({"id": d.id, "plan": d.plan()});
+                let data = json!({"id": d.id, "plan": d.told()});
                 self.deployments.remove(n);
                 self.emit("deployment_success", data, at);
                 return;
@@ -705,10 +722,10 @@ impl State {
                 return;
             }
             let d = &mut self.deployments[n];
-            let data = json!({"plan": d.plan(), "currentStep": d.current()});
+            let data = json!({"plan": d.told(), "currentStep": d.current()});
             d.step += 1;
             d.grown = false;
-            let next = json!({"plan": d.plan(), "currentStep": d.current()});
+            let next = json!({"plan": d.told(), "currentStep": d.current()});
             let more = d.step <= d.steps.len();
             self.emit("deployment_step_success", data, at);
             if more {

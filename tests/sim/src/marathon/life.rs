@@ -405,8 +405,8 @@ impl State {
                     }
                     continue;
                 }
-                let data = json!({"appId": app, "taskId": self.instance_id(a, i),
-                    "healthCheck": definition::plain(check.json.clone())});
+                let mut data = json!({"appId": app, "healthCheck": definition::plain(check.json.clone())});
+                data[self.version.failed_check_key()] = json!(self.instance_id(a, i));
                 let too_many = most > 0 && u64::from(health.consecutive_failures) >= most;
                 self.emit("failed_health_check_event", data, at);
                 if too_many {

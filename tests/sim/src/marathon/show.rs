@@ -91,6 +91,63 @@ fn counts<'a>(instances: impl Iterator<Item = &'a Instance> + Clone, dying: bool
     ]
 }
 
+/// A definition as 1.4 writes it: with what later versions only take, and `null` for what is not.
+fn old_definition(mut app: Value) -> Value {
+    let host = app["networks"][0]["mode"] == "host";
+    let list = |v: &Value, key: &str| -> Vec<Value> {
+        let list = v.as_array().into_iter().flatten();
+        list.map(|item| item[key].clone()).collect()
+    };
+    let mapped = app["container"]["portMappings"].is_array();
+    app["ports"] = json!(if mapped {
+        list(&app["container"]["portMappings"], "servicePort")
+    } else {
+        list(&app["portDefinitions"], "port")
+    });
+    app["uris"] = json!(list(&app["fetch"], "uri"));
+    app["ipAddress"] = Value::Null;
+    if app["container"]["docker"].is_object() {
+        app["container"]["docker"]["network"] = json!(if host { "HOST" } else { "BRIDGE" });
+        app["container"]["docker"]["portMappings"] = app["container"]["portMappings"].clone();
+    }
+    for port in app["portDefinitions"].as_array_mut().into_iter().flatten() {
+        if port["labels"].is_null() {
+            port["labels"] = json!({});
+        }
+    }
+    let Some(fields) = app.as_object_mut() else {
+        return app;
+    };
+    fields.remove("networks");
+    if let Some(container) = fields.get_mut("container").and_then(Value::as_object_mut) {
+        container.remove("portMappings");
+    }
+    for key in [
+        "cmd",
+        "args",
+        "user",
+        "container",
+        "residency",
+        "taskKillGracePeriodSeconds",
+        "acceptedResourceRoles",
+    ] {
+        fields.entry(key).or_insert(Value::Null);
+    }
+    for key in [
+        "constraints",
+        "dependencies",
+        "fetch",
+        "healthChecks",
+        "readinessChecks",
+    ] {
+        fields.entry(key).or_insert(json!([]));
+    }
+    for key in ["env", "secrets"] {
+        fields.entry(key).or_insert(json!({}));
+    }
+    app
+}
+
 impl State {
     /// Numbers as this version writes them.
     pub(super) fn numbers(&self, v: Value) -> Value {
@@ -164,6 +221,41 @@ impl State {
                 }
             }
         }
+        self.written(row)
+    }
+
+    /// A task as this version writes it.
+    fn written(&self, mut row: Value) -> Value {
+        let Some(fields) = row.as_object_mut() else {
+            return row;
+        };
+        if !self.version.has_fault_domains() {
+            fields.remove("region");
+            fields.remove("zone");
+        }
+        if self.version.writes_nulls() {
+            fields.retain(|_, v| v.as_array().is_none_or(|list| !list.is_empty()));
+            if fields.contains_key("version") {
+                for key in ["stagedAt", "startedAt"] {
+                    fields.entry(key).or_insert(Value::Null);
+                }
+            }
+            let results = fields.get_mut("healthCheckResults").and_then(Value::as_array_mut);
+            for result in results.into_iter().flatten().filter_map(Value::as_object_mut) {
+                for key in ["firstSuccess", "lastFailure", "lastFailureCause", "lastSuccess"] {
+                    result.entry(key).or_insert(Value::Null);
+                }
+                let id = result
+                    .get("instanceId")
+                    .and_then(Value::as_str)
+                    .unwrap_or_default();
+                let bare = id
+                    .trim_start_matches("instance [")
+                    .trim_end_matches(']')
+                    .to_owned();
+                result.insert("instanceId".to_owned(), json!(bare));
+            }
+        }
         row
     }
 
@@ -183,6 +275,9 @@ impl State {
         app["version"] = json!(stamp(a.version));
         app["versionInfo"] = json!({
             "lastScalingAt": stamp(a.scaled_at), "lastConfigChangeAt": stamp(a.configured_at)});
+        if self.version.shows_old_fields() {
+            app = old_definition(app);
+        }
         self.numbers(app)
     }
 

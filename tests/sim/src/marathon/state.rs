@@ -314,6 +314,14 @@ pub struct App {
     pub(super) serves: bool,
 }
 
+impl App {
+    /// How long launches wait after failures; nothing, when none has failed of late.
+    #[must_use]
+    pub fn launch_waits(&self) -> Option<Duration> {
+        self.backoff.map(|(delay, _)| delay)
+    }
+}
+
 /// A task killed on request.
 #[derive(Clone, Debug)]
 pub struct Kill {
@@ -603,6 +611,12 @@ impl State {
             let data = live.get(n % live.len().max(1)).cloned();
             self.emit("status_update_event", data.unwrap_or_else(|| json!({})), at);
         }
+    }
+
+    /// Tells the listeners of nothing but this kind of event.
+    pub fn say(&mut self, kind: &str) {
+        let at = self.now;
+        self.emit(kind, json!({}), at);
     }
 
     /// The number the next event will have.

@@ -164,6 +164,7 @@ pub struct SimArgs {
     /// A number makes a cluster like the one the simulator was held to: two agents a rack, four a row, two
     /// zones. A file is a list of `- host: NAME`, each with `attributes:` as `mesos-agent --attributes`
     /// takes them ("rack:r1;gen:3;slots:[1-5];disks:{a,b}"), and `region:` with `zone:` for a fault domain.
+    /// Tasks go to the region of the first agent unless a constraint names `@region`.
     ///
     /// Without this there are eight, or with --generate one for a hundred tasks.
     #[arg(long, value_name = "FILE|N")]

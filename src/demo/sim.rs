@@ -4,9 +4,10 @@ use super::{agents, task_command};
 use crate::cli::trouble::Trouble;
 use crate::cli::works::{LifePace, SimArgs, TaskKind};
 use crate::exit::Exit;
-use heartbreak_sim::{AppSpec, Clock, Sim, SimConfig, Timings, Version};
+use heartbreak_sim::{AppSpec, Clock, Sim, SimConfig, Timings, Version, Watch};
 use std::fmt::Write as _;
 use std::path::Path;
+use std::time::Duration;
 
 /// `heartbreak sim`.
 ///
@@ -51,10 +52,7 @@ async fn start(args: &SimArgs) -> Result<Sim, Trouble> {
     }
     let definitions = args.apps.as_deref().map(read).transpose()?;
     let config = SimConfig {
-        agents: args
-            .agents
-            .as_deref()
-            .map_or(Ok(Vec::new()), agents::read)?,
+        agents: args.agents.as_deref().map_or(Ok(Vec::new()), agents::read)?,
         generate: args
             .generate
             .as_deref()
@@ -65,6 +63,13 @@ async fn start(args: &SimArgs) -> Result<Sim, Trouble> {
         timings: match args.pace {
             LifePace::Quick => Timings::default(),
             LifePace::Real => Timings::real(version),
+        },
+        watch: match args.pace {
+            LifePace::Quick => Watch::default(),
+            LifePace::Real => Watch {
+                agent_timeout: Duration::from_secs(75),
+                ..Watch::default()
+            },
         },
         apps,
         processes: match args.tasks {
@@ -157,6 +162,11 @@ fn greeting(args: &SimArgs, sim: &Sim) -> String {
         some if some.len() <= 8 => format!("It runs {}.", some.join(", ")),
         many => format!("It runs {} apps.", many.len()),
     });
+    if let Some(size) = &args.generate {
+        say(format!(
+            "Besides, {size} generated apps and tasks, to be read only."
+        ));
+    }
     say(format!("Its agents:   curl {}/slaves", sim.mesos_url()));
     if args.tasks == TaskKind::Processes {
         say("Its tasks are processes of this computer; they end with it.".to_owned());

@@ -1,5 +1,6 @@
 //! The control door: what happened, and trouble at will, for `curl`.
 
+mod agents;
 mod orders;
 mod said;
 
@@ -94,6 +95,7 @@ fn answer(context: &Context, method: &Method, path: &str, body: &[u8]) -> Answer
             return Ok(json!({}));
         }
         "/sim/clock" if get => return Ok(clock(context)),
+        "/sim/agents" if get => return Ok(agents::shown(&lock(&context.state))),
         "/sim/trouble" if get => return Ok(troubles(context)),
         "/sim/trouble" if delete => {
             context.mischief.clear_all();
@@ -124,7 +126,7 @@ fn answer(context: &Context, method: &Method, path: &str, body: &[u8]) -> Answer
         drop(s);
         return Ok(state(context));
     }
-    const TO: [&str; 9] = [
+    const TO: [&str; 11] = [
         "/sim/clock",
         "/sim/trouble",
         "/sim/events",
@@ -134,6 +136,8 @@ fn answer(context: &Context, method: &Method, path: &str, body: &[u8]) -> Answer
         "/sim/apps",
         "/sim/deployments",
         "/sim/marathon",
+        "/sim/agents",
+        "/sim/mesos",
     ];
     if !post || !TO.contains(&path) {
         return Err(missing(&format!(
@@ -149,12 +153,15 @@ fn answer(context: &Context, method: &Method, path: &str, body: &[u8]) -> Answer
         "/sim/nodes" => orders::nodes(context, &mut said)?,
         "/sim/tasks" => orders::tasks(context, &mut said)?,
         "/sim/apps" => orders::apps(context, &mut said)?,
+        "/sim/agents" => agents::agents(context, &mut said)?,
+        "/sim/mesos" => agents::mesos(context, &mut said)?,
         "/sim/deployments" => orders::deployments(context, &mut said)?,
         _ => orders::marathon(context, &mut said)?,
     }
     Ok(match path {
         "/sim/clock" => clock(context),
         "/sim/trouble" => troubles(context),
+        "/sim/agents" | "/sim/mesos" => agents::shown(&lock(&context.state)),
         _ => state(context),
     })
 }

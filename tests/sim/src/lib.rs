@@ -3,8 +3,10 @@
 #[cfg(test)]
 mod asking;
 pub mod clock;
-pub mod generate;
+#[cfg(test)]
+mod cluster;
 mod control;
+pub mod generate;
 pub mod load;
 pub mod marathon;
 pub mod mesos;
@@ -28,6 +30,7 @@ pub use control::HELP;
 pub use load::Load;
 pub use marathon::agents::{AgentSpec, Attribute, Attributes, Presence};
 pub use marathon::http::Shared;
+pub use marathon::lost::Watch;
 pub use marathon::placement::Agent;
 pub use marathon::state::{AppSpec, Kill, State, Timings, Version};
 pub use marathon::stream::Orders;
@@ -44,6 +47,8 @@ pub struct SimConfig {
     pub version: Version,
     /// How long things take.
     pub timings: Timings,
+    /// How long it takes until agents and their tasks are given up.
+    pub watch: Watch,
     /// The apps, all running and healthy from the start.
     pub apps: Vec<AppSpec>,
     /// When set, tasks are processes of this computer.
@@ -79,6 +84,7 @@ impl Sim {
     /// An address cannot be had.
     pub async fn start(config: SimConfig) -> io::Result<Self> {
         let mut state = State::new(config.version, config.timings, config.clock.now());
+        state.set_watch(config.watch);
         if !config.agents.is_empty() {
             state.set_agents(config.agents);
         } else if let Some(shape) = config.generate {

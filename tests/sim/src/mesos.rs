@@ -51,6 +51,18 @@ impl Masters {
         self.leader = None;
     }
 
+    /// The one that led last leads again. Says whether there was one.
+    pub fn elect_last(&mut self) -> bool {
+        self.leader = self.last;
+        self.leader.is_some()
+    }
+
+    /// The one that leads.
+    #[must_use]
+    pub fn leader(&self) -> Option<SocketAddr> {
+        self.leader
+    }
+
     /// Host and port of the leader, as Marathon names it.
     pub(crate) fn named(&self) -> String {
         self.last

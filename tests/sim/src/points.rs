@@ -907,7 +907,7 @@ async fn point_13_an_abdication_closes_streams_and_the_standby_answers_1_4_s_lat
     let _ = stream.read_to_string(&mut said).await;
     assert_eq!(said, "");
     pass(&sim, 710);
-    assert_eq!(sim.with(|s| s.leader_now().is_none()), true);
+    assert!(sim.with(|s| s.leader_now().is_none()));
     pass(&sim, 10);
     let (status, head, _) = ask(second, "GET", "/v2/apps", "").await;
     assert!(

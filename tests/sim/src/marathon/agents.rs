@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use chrono::{DateTime, Utc};
+
 use super::placement::Agent;
 use super::state::State;
 
@@ -169,9 +171,16 @@ pub struct AgentNode {
     pub presence: Presence,
     /// The number at the end of its id; a new one when it registers anew.
     pub(super) number: usize,
+    /// It is silent, and the master gives it up then.
+    pub(super) given_up_at: Option<DateTime<Utc>>,
 }
 
 impl AgentNode {
+    /// Tasks can be launched on it.
+    pub(super) fn takes_tasks(&self) -> bool {
+        self.presence == Presence::Active && self.given_up_at.is_none()
+    }
+
     /// Its address.
     pub(crate) fn address(&self) -> String {
         let host = &self.spec.host;
@@ -204,6 +213,7 @@ impl State {
             spec,
             presence: Presence::Active,
             number,
+            given_up_at: None,
         };
         self.agents = specs.into_iter().enumerate().map(node).collect();
     }

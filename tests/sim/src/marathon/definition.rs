@@ -386,7 +386,9 @@ fn container(given: &Value) -> Value {
             c["docker"]["parameters"] = json!([]);
         }
     }
-    for mapping in c["portMappings"].as_array_mut().into_iter().flatten() {
+    // Not by index, which would write a null where nothing is.
+    let mappings = c.get_mut("portMappings").and_then(Value::as_array_mut);
+    for mapping in mappings.into_iter().flatten() {
         for (key, default) in [
             ("containerPort", json!(0)),
             ("hostPort", json!(0)),
@@ -428,7 +430,9 @@ pub fn resident(d: &Definition) -> bool {
 fn modern(given: &Definition) -> Definition {
     let mut d = given.clone();
     let mut mode = None;
-    let docker = d.get_mut("container").and_then(|c| c["docker"].as_object_mut());
+    let docker = d
+        .get_mut("container")
+        .and_then(|c| c.get_mut("docker")?.as_object_mut());
     if let Some(docker) = docker {
         let mappings = docker.remove("portMappings").filter(Value::is_array);
         mode = match docker.remove("network").as_ref().and_then(Value::as_str) {

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::definition::{self, Definition};
 use super::refusal::{Fault, Refusal};
-use super::state::{App, AppSpec, Check, Health, Instance, Killer, PendingKill, Phase, State, span, stamp};
+use super::state::{App, AppSpec, Check, Health, Instance, Killer, PendingKill, Phase, State, stamp};
 use super::version::Plans;
 
 /// What a step of a deployment does with an app.
@@ -225,6 +225,7 @@ impl State {
                 .flatten()
                 .map(|c| c.as_array().into_iter().flatten().map(text).collect())
                 .collect(),
+            more: Definition::new(),
         };
         let checks = definition.get("healthChecks").and_then(Value::as_array);
         let checks = checks
@@ -259,7 +260,7 @@ impl State {
     }
 
     /// Gives service ports to those that have none.
-    fn assign_ports(&self, d: &mut Definition) {
+    pub(super) fn assign_ports(&self, d: &mut Definition) {
         fn ports(d: &mut Definition) -> Vec<&mut Value> {
             let mapped = d.get("container").is_some_and(|c| c["portMappings"].is_array());
             let (list, key) = if mapped {
@@ -773,30 +774,14 @@ impl State {
         let Some(a) = self.apps.get(app) else {
             return true;
         };
-        let mut wanted: Vec<Instance> = a.instances.iter().filter(|i| !i.unwanted).cloned().collect();
-        let oldest_first = a
-            .definition
-            .get("killSelection")
-            .is_some_and(|k| k == "OLDEST_FIRST");
+        let wanted = a.instances.iter().filter(|i| i.counts()).count();
         let version = a.version;
         let count = count as usize;
-        if wanted.len() > count {
-            wanted.sort_by_key(|i| {
-                let rank = match i.phase {
-                    Phase::Waiting | Phase::Down(_) => 0,
-                    Phase::Staging => 1,
-                    Phase::Starting => 2,
-                    Phase::Running => 3,
-                };
-                let age = i.since.timestamp_millis();
-                (rank, if oldest_first { age } else { -age })
-            });
-            for i in wanted.iter().take(wanted.len() - count) {
-                self.give_up(app, &i.uuid, at);
-            }
-        } else if wanted.len() < count {
+        if wanted > count {
+            self.give_up_some(app, wanted - count, at);
+        } else if wanted < count {
             self.deployments[deployment].grown = true;
-            for _ in wanted.len()..count {
+            for _ in wanted..count {
                 self.schedule(app, version, at);
             }
         }
@@ -809,7 +794,33 @@ impl State {
             .iter()
             .filter(|i| !i.unwanted && is_ready(a, i))
             .count();
-        a.instances.iter().all(|i| !i.unwanted) && (!grown || ready >= count)
+        a.instances.iter().all(|i| !i.unwanted || i.is_stopped()) && (!grown || ready >= count)
+    }
+
+    /// Gives so many instances of an app up, those first that are least of use.
+    pub(super) fn give_up_some(&mut self, app: &str, surplus: usize, at: DateTime<Utc>) {
+        let Some(a) = self.apps.get(app) else {
+            return;
+        };
+        let mut wanted: Vec<Instance> = a.instances.iter().filter(|i| i.counts()).cloned().collect();
+        let oldest_first = a
+            .definition
+            .get("killSelection")
+            .is_some_and(|k| k == "OLDEST_FIRST");
+        wanted.sort_by_key(|i| {
+            let rank = match i.phase {
+                Phase::Waiting | Phase::Down(_) => 0,
+                Phase::Unreachable { .. } => 1,
+                Phase::Staging => 2,
+                Phase::Starting => 3,
+                Phase::Running => 4,
+            };
+            let age = i.staged_at.unwrap_or(i.since).timestamp_millis();
+            (rank, if oldest_first { age } else { -age })
+        });
+        for i in wanted.iter().take(surplus) {
+            self.give_up(app, &i.uuid, at);
+        }
     }
 
     /// Replaces the tasks of an older configuration, as many at a time as the upgrade strategy allows.
@@ -834,7 +845,7 @@ impl State {
             (count as f64 * (1.0 + share("maximumOverCapacity"))).floor() as usize,
         );
         let is_old = |i: &Instance| i.version < a.configured_at;
-        let old: Vec<&Instance> = a.instances.iter().filter(|i| is_old(i) && !i.unwanted).collect();
+        let old: Vec<&Instance> = a.instances.iter().filter(|i| is_old(i) && i.counts()).collect();
         if least == most && most <= old.len() {
             if definition::resident(&a.definition) {
                 least = least.saturating_sub(1);
@@ -842,7 +853,7 @@ impl State {
                 most += 1;
             }
         }
-        let fresh = a.instances.iter().filter(|i| !is_old(i) && !i.unwanted).count();
+        let fresh = a.instances.iter().filter(|i| !is_old(i) && i.counts()).count();
         let ready = a
             .instances
             .iter()
@@ -867,7 +878,11 @@ impl State {
         for uuid in going {
             self.give_up(app, &uuid, at);
         }
-        let there = self.apps.get(app).map_or(0, |a| a.instances.len());
+        let there = self.apps.get(app).map_or(0, |a| {
+            let inactive = Phase::Unreachable { inactive: true };
+            let there = a.instances.iter().filter(|i| i.phase != inactive);
+            there.filter(|i| !i.is_stopped()).count()
+        });
         let room = most.saturating_sub(there).min(count.saturating_sub(fresh));
         for _ in 0..room {
             self.schedule(app, version, at);
@@ -876,16 +891,28 @@ impl State {
             return true;
         };
         let done = |i: &Instance| i.version >= a.configured_at && !i.unwanted && is_ready(a, i);
-        a.instances.len() == count && a.instances.iter().all(done)
+        let mut counted = a
+            .instances
+            .iter()
+            .filter(|i| i.phase != Phase::Unreachable { inactive: true } && !i.is_stopped());
+        counted.clone().count() == count && counted.all(done)
     }
 
     /// One more instance waits for an offer.
     fn schedule(&mut self, app: &str, version: DateTime<Utc>, at: DateTime<Utc>) {
-        let i = self.waiting(version, at);
-        let uuid = i.uuid.clone();
+        let mut i = self.waiting(version, at);
         if let Some(a) = self.apps.get_mut(app) {
-            a.instances.push(i);
+            if let Some(n) = a.instances.iter().position(Instance::is_stopped) {
+                i = Instance {
+                    unwanted: false,
+                    since: at,
+                    version,
+                    ..a.instances.remove(n)
+                };
+            }
+            a.instances.push(i.clone());
         }
+        let uuid = i.uuid;
         if self.version.stable_instances() {
             self.tell_instance(app, &uuid, "Scheduled", at);
         }
@@ -893,7 +920,7 @@ impl State {
 
     /// An instance is not wanted any more: killed, or dropped at once when it has no task.
     pub(super) fn give_up(&mut self, app: &str, uuid: &str, at: DateTime<Utc>) {
-        let due = at + span(self.timings.kill_delay);
+        let due = at + self.death(app).after;
         let Some(a) = self.any_mut(app, uuid) else {
             return;
         };
@@ -901,6 +928,10 @@ impl State {
             return;
         };
         let i = &mut a.instances[n];
+        if i.phase.is_unreachable() {
+            self.forget(app, uuid);
+            return;
+        }
         if !i.phase.is_active() {
             a.instances.remove(n);
             return;
@@ -927,9 +958,10 @@ impl State {
         let Some(a) = self.apps.get_mut(app) else {
             return;
         };
-        a.instances.retain(|i| !i.unwanted || i.phase.is_active());
+        a.instances
+            .retain(|i| !i.unwanted || i.phase.is_active() || i.is_stopped());
         let version = a.version;
-        let there = a.instances.iter().filter(|i| !i.unwanted).count();
+        let there = a.instances.iter().filter(|i| i.counts()).count();
         for _ in there..a.spec.instances as usize {
             self.schedule(app, version, at);
         }

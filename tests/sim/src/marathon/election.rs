@@ -195,6 +195,7 @@ impl State {
         };
         self.leader.clone_from(&next.address);
         self.lost = None;
+        self.stalled = false;
         let at = lost.until.max(at);
         self.leads_since = Some(at);
         self.take_over(at);

@@ -5,9 +5,13 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 use super::definition;
+use super::habits;
+use super::lost::Round;
+use super::placement;
 use super::state::{
     App, Check, Health, Instance, Kill, Killed, Killer, PendingKill, Phase, State, span, stamp,
 };
+use super::volumes;
 
 /// What happens next.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -18,6 +22,10 @@ enum Next {
     Check(String, usize),
     /// Deployments go on.
     Deployments,
+    /// The next step in the life of a pod's instance.
+    Pod(String, String),
+    /// Marathon looks at what has got lost.
+    Round(Round),
     /// A node comes or goes, or another leads.
     Election,
 }
@@ -34,18 +42,19 @@ fn condition(status: &str) -> &'static str {
         "TASK_ERROR" => "Error",
         "TASK_GONE" => "Gone",
         "TASK_DROPPED" => "Dropped",
+        "TASK_UNREACHABLE" => "Unreachable",
         _ => "Unknown",
     }
 }
 
 impl State {
-    fn any(&self, app: &str, uuid: &str) -> Option<(&App, &Instance)> {
+    pub(super) fn any(&self, app: &str, uuid: &str) -> Option<(&App, &Instance)> {
         let mine = |a: &&App| a.spec.id == app && a.instances.iter().any(|i| i.uuid == uuid);
         let a = self.apps.values().chain(&self.leaving).find(mine)?;
         Some((a, a.instances.iter().find(|i| i.uuid == uuid)?))
     }
 
-    fn instance_mut(&mut self, app: &str, uuid: &str) -> Option<&mut Instance> {
+    pub(super) fn instance_mut(&mut self, app: &str, uuid: &str) -> Option<&mut Instance> {
         let a = self.any_mut(app, uuid)?;
         a.instances.iter_mut().find(|i| i.uuid == uuid)
     }
@@ -66,7 +75,27 @@ impl State {
     }
 
     /// Tells the listeners of a task and of its instance.
-    fn tell_task(&mut self, app: &str, uuid: &str, status: &str, message: &str, at: DateTime<Utc>) {
+    pub(super) fn tell_task(
+        &mut self,
+        app: &str,
+        uuid: &str,
+        status: &str,
+        message: &str,
+        at: DateTime<Utc>,
+    ) {
+        self.tell_status(app, uuid, status, message, at);
+        self.tell_instance(app, uuid, condition(status), at);
+    }
+
+    /// Tells the listeners of a task.
+    pub(super) fn tell_status(
+        &mut self,
+        app: &str,
+        uuid: &str,
+        status: &str,
+        message: &str,
+        at: DateTime<Utc>,
+    ) {
         let Some((a, i)) = self.any(app, uuid) else {
             return;
         };
@@ -76,7 +105,6 @@ impl State {
             "ports": i.ports, "version": stamp(i.version),
         });
         self.emit("status_update_event", data, at);
-        self.tell_instance(app, uuid, condition(status), at);
     }
 
     /// With the feature `task_killing`, agents say that they are about it.
@@ -123,6 +151,7 @@ impl State {
         let replaced = self.holders(app).any(super::deploy::Deployment::replaces_tasks);
         let fresh = self.waiting(at, at);
         let stable = self.version.stable_instances();
+        let stays = self.apps.contains_key(app);
         let Some(a) = self.any_mut(app, uuid) else {
             return;
         };
@@ -130,8 +159,23 @@ impl State {
             return;
         };
         let i = &mut a.instances[n];
-        if i.unwanted || (replaced && i.version < a.configured_at) {
+        let stops = stable && stays && i.unwanted && !i.wiped && !i.volumes.is_empty();
+        let keeps_data = !i.volumes.is_empty() && !i.wiped && replaced;
+        if keeps_data && i.version < a.configured_at {
+            // Its data stays, and a task of the new configuration follows on it.
+            i.reserve(at);
+            i.phase = Phase::Down(if stable { status } else { "TASK_STAGING" });
+            i.version = a.version;
+            i.unwanted = false;
+        } else if stops {
+            // Scaled away with its data: it stays listed, and the next scaling up takes it first.
+            i.reserve(at);
+            i.phase = Phase::Down(status);
+        } else if i.unwanted || (replaced && i.version < a.configured_at) {
             a.instances.remove(n);
+        } else if !stable && !i.volumes.is_empty() {
+            i.reserve(at);
+            self.tell_instance(app, uuid, "Reserved", at);
         } else if !stable {
             *i = Instance {
                 version: a.version,
@@ -181,6 +225,7 @@ impl State {
             }
         }
         let (status, message) = match self.killed_are {
+            _ if self.death(app).forced => ("TASK_KILLED", "Command terminated with signal Killed"),
             Killed::Killed => ("TASK_KILLED", "Command terminated with signal Terminated"),
             Killed::Finished => ("TASK_FINISHED", "Command exited with status 0"),
         };
@@ -190,12 +235,17 @@ impl State {
     /// The next step of an instance: when it is due.
     fn due(&self, a: &App, i: &Instance) -> Option<DateTime<Utc>> {
         let t = &self.timings;
+        // Nobody hears of what happens where nobody answers.
+        if i.phase.is_unreachable() || i.phase.is_active() && self.is_silent(i.on) {
+            return None;
+        }
         let by_agent = a.checks.iter().any(|c| c.next.is_none());
         let step = match i.phase {
             Phase::Waiting | Phase::Down(_) => {
                 // Nobody takes offers without a leader; and the older ones, not while a kill is under way.
                 let killing = |i: &Instance| i.killing.as_ref().is_some_and(|k| k.by == Killer::Request);
                 if self.lost.is_some()
+                    || self.stalled
                     || self.version.plain_kill_needs_lock() && a.instances.iter().any(killing)
                 {
                     return None;
@@ -215,8 +265,12 @@ impl State {
             }
             Phase::Staging => Some(i.since + span(t.start_delay / 2)),
             Phase::Starting => Some(i.since + span(t.start_delay - t.start_delay / 2)),
-            Phase::Running if !i.own_health && by_agent => Some(i.since + span(t.health_delay)),
-            Phase::Running => None,
+            Phase::Running => {
+                let result = (!i.own_health && by_agent).then(|| i.since + span(t.health_delay));
+                let end = habits::lifetime(a).map(|life| i.since + life);
+                result.into_iter().chain(end).min()
+            }
+            Phase::Unreachable { .. } => None,
         };
         match (step, i.killing.as_ref().map(|k| k.due)) {
             (Some(s), Some(k)) => Some(s.min(k)),
@@ -246,7 +300,18 @@ impl State {
                 i.started_at = Some(at);
                 after = Some("TASK_RUNNING");
             }
-            Phase::Running => self.agent_reports(app, uuid, at, true),
+            Phase::Running => {
+                let since = i.since;
+                let ended = self.any(app, uuid).and_then(|(a, _)| {
+                    let life = habits::lifetime(a)?;
+                    (since + life <= at).then(|| habits::ending(a))
+                });
+                match ended {
+                    Some((status, words)) => self.die(app, uuid, status, &words, at),
+                    None => self.agent_reports(app, uuid, at, true),
+                }
+            }
+            Phase::Unreachable { .. } => {}
         }
         if let Some(status) = after {
             if let Some(a) = self.apps.get_mut(app) {
@@ -271,6 +336,11 @@ impl State {
         let Some(agent) = self.room(a, uuid) else {
             return;
         };
+        if self.version.divides_by_group_by() && placement::groups_without_number(&a.definition) {
+            // A division by zero ends the matching of offers, for all apps and until a restart.
+            self.stalled = true;
+            return;
+        }
         let (ports, checks) = (definition::ports_of(&a.definition), a.checks.len());
         let current = if i.version < a.configured_at {
             a.version
@@ -284,7 +354,11 @@ impl State {
         i.since = at;
         i.staged_at = Some(at);
         i.health.resize(checks, None);
+        let claimed = volumes::claim(a);
         self.put_on(&mut i, agent, ports);
+        if i.volumes.is_empty() {
+            i.volumes = claimed;
+        }
         if let Some(slot) = self.instance_mut(app, uuid) {
             *slot = i;
         }
@@ -387,7 +461,17 @@ impl State {
             .instances
             .iter()
             .filter(|i| i.phase == Phase::Running)
-            .map(|i| (i.uuid.clone(), passes(&self.apps[app], i, &check)))
+            .map(|i| {
+                let result = if self.is_silent(i.on) {
+                    Err(format!(
+                        "Timed out after {} seconds",
+                        check.seconds("timeoutSeconds")
+                    ))
+                } else {
+                    passes(&self.apps[app], i, &check)
+                };
+                (i.uuid.clone(), result)
+            })
             .collect();
         for (uuid, result) in running {
             let cause = result.err();
@@ -439,7 +523,7 @@ impl State {
         let words = format!("Task was killed since health check failed. Reason: {cause}");
         let failure = self.failure(a, i, "TASK_KILLED", &words, at);
         self.emit("unhealthy_instance_kill_event", data, at);
-        let due = at + span(self.timings.kill_delay);
+        let due = at + self.death(app).after;
         if let Some(a) = self.apps.get_mut(app) {
             a.last_failure = Some(failure);
         }
@@ -455,11 +539,14 @@ impl State {
 
     /// Moves time on, doing everything that falls due in the order it falls due.
     pub fn advance(&mut self, now: DateTime<Utc>) {
+        self.skip_rounds(now);
         while let Some((due, next)) = self.next_due(now) {
             match next {
                 Next::Step(app, uuid) => self.step(&app, &uuid, due),
                 Next::Check(app, n) => self.check(&app, n, due),
                 Next::Deployments => {}
+                Next::Pod(id, uuid) => self.step_pod(&id, &uuid, due),
+                Next::Round(round) => self.go_round(round, due),
                 Next::Election => self.hold_election(due),
             }
             self.progress(due);
@@ -474,7 +561,7 @@ impl State {
                 let ready = a
                     .instances
                     .iter()
-                    .filter(|i| i.phase == Phase::Running && i.own_health);
+                    .filter(|i| i.phase == Phase::Running && i.own_health && !self.is_silent(i.on));
                 ready.map(|i| (a.spec.id.clone(), i.uuid.clone()))
             })
             .collect();
@@ -509,13 +596,23 @@ impl State {
             .map(|d| (d.begins, Next::Deployments));
         let election = self.next_election().filter(|due| *due <= now);
         let election = election.map(|due| (due, Next::Election));
-        steps.chain(checks).chain(deployments).chain(election).min()
+        let pod = self.next_pod().filter(|(due, _)| *due <= now);
+        let pod = pod.map(|(due, (id, uuid))| (due, Next::Pod(id, uuid)));
+        let round = self.next_round().filter(|(due, _)| *due <= now);
+        let round = round.map(|(due, round)| (due, Next::Round(round)));
+        steps
+            .chain(checks)
+            .chain(deployments)
+            .chain(election)
+            .chain(pod)
+            .chain(round)
+            .min()
     }
 }
 
 /// The addresses of a task, known once its agent has reported it.
 pub(super) fn addresses(i: &Instance) -> Value {
-    if matches!(i.phase, Phase::Waiting | Phase::Staging) {
+    if matches!(i.phase, Phase::Waiting | Phase::Staging) || i.phase.is_unreachable() {
         return json!([]);
     }
     json!([{"ipAddress": i.address, "protocol": "IPv4"}])

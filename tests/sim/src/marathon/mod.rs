@@ -1,15 +1,18 @@
 //! A pretend Marathon: its state and its HTTP interface.
 
 pub mod agents;
-mod crowd;
 mod bend;
+mod crowd;
 mod definition;
 mod deploy;
 mod election;
+mod habits;
 pub mod http;
 mod jackson;
 mod life;
+pub mod lost;
 pub mod placement;
+mod pods;
 pub mod refusal;
 mod routes;
 mod selector;
@@ -20,3 +23,4 @@ pub mod stream;
 #[cfg(test)]
 mod timeline;
 pub mod version;
+mod volumes;

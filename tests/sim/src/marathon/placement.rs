@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::agents::{AgentNode, Presence};
+use super::agents::AgentNode;
 
 /// One agent, by its place in the configuration, from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -47,18 +47,37 @@ fn allows(agents: &[AgentNode], constraint: &Value, agent: Agent, others: &[Agen
     }
 }
 
+/// Whether an app is grouped without saying over how many values.
+pub(super) fn groups_without_number(d: &super::definition::Definition) -> bool {
+    let all = d.get("constraints").and_then(Value::as_array);
+    all.into_iter()
+        .flatten()
+        .any(|c| c[1] == "GROUP_BY" && c.get(2).is_none())
+}
+
+/// Whether an agent is where tasks go that say nothing of regions: in that of the master, for which the
+/// first agent's region stands.
+fn is_near(agents: &[AgentNode], agent: &AgentNode) -> bool {
+    let region = |a: &AgentNode| a.value("@region");
+    let home = agents.first().and_then(region);
+    home.is_none() || region(agent).is_none() || region(agent) == home
+}
+
 /// The first agent from `start` on that is there and that the constraints allow.
 #[must_use]
 pub fn find(agents: &[AgentNode], constraints: &[Value], start: usize, others: &[Agent]) -> Option<Agent> {
+    let anywhere = constraints.iter().any(|c| c[0] == "@region");
     (0..agents.len())
         .map(|n| Agent((start + n) % agents.len()))
-        .filter(|agent| agents[agent.0].presence == Presence::Active)
+        .filter(|agent| agents[agent.0].takes_tasks())
+        .filter(|agent| anywhere || is_near(agents, &agents[agent.0]))
         .find(|agent| constraints.iter().all(|c| allows(agents, c, *agent, others)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::marathon::agents::{AgentSpec, Presence};
     use crate::marathon::state::{State, Timings, Version};
     use chrono::DateTime;
     use serde_json::json;
@@ -76,5 +95,19 @@ mod tests {
         assert_eq!(one(json!(["unknown", "UNLIKE", "x"]), &[]), Some(0));
         s.set_presence(Agent(0), Presence::Unreachable);
         assert_eq!(find(s.agents(), &[], 0, &[]), Some(Agent(1)));
+    }
+
+    #[test]
+    fn tasks_stay_in_the_region_of_the_master_unless_a_constraint_names_regions() {
+        let mut s = State::new(Version::V1_11, Timings::default(), DateTime::UNIX_EPOCH);
+        s.set_agents(vec![
+            AgentSpec::new("a1").domain("eu", "z"),
+            AgentSpec::new("a2").domain("us", "z"),
+            AgentSpec::new("a3"),
+        ]);
+        let from = |c: &[Value], start| find(s.agents(), c, start, &[]).map(|a| a.0);
+        assert_eq!(from(&[], 1), Some(2));
+        assert_eq!(from(&[json!(["@region", "IS", "us"])], 0), Some(1));
+        assert_eq!(from(&[json!(["hostname", "IS", "a2"])], 0), None);
     }
 }

@@ -47,7 +47,11 @@ impl Answer {
         Self::text(status, "application/json", &body.to_string())
     }
 
-    fn with(mut self, name: &'static str, value: String) -> Self {
+    pub(super) fn with_new_deployment(self) -> Self {
+        self.with("Marathon-Deployment-Id", uuid::Uuid::new_v4().to_string())
+    }
+
+    pub(super) fn with(mut self, name: &'static str, value: String) -> Self {
         self.headers.push((name, value));
         self
     }
@@ -119,7 +123,7 @@ impl Asked {
     }
 
     /// Whatever is not `true` is false, silently.
-    fn flag(&self, key: &str, otherwise: bool) -> bool {
+    pub(super) fn flag(&self, key: &str, otherwise: bool) -> bool {
         self.first(key)
             .map_or(otherwise, |v| v.eq_ignore_ascii_case("true"))
     }
@@ -187,7 +191,8 @@ impl Asked {
             "/v2/deployments" if get => ok(&s.deployments_json()),
             "/v2/queue" if get => ok(&s.queue_json()),
             "/v2/groups" if get => ok(&s.group_json("/")),
-            "/v2/pods" | "/v2/pods/::status" if get => ok(&json!([])),
+            "/v2/pods" if brings && !right_media => Err(Refusal::message(415, "Unsupported Media Type")),
+            "/v2/pods" => self.pods(s, "", held),
             "/v2/eventSubscriptions" if get && s.version.has_callbacks() => ok(&json!({"callbackUrls": []})),
             "/v2/schemas/app" if get && s.version.has_schemas() => ok(&schema()),
             "/v2/plugins" if get => ok(&json!({"plugins": []})),
@@ -197,9 +202,7 @@ impl Asked {
                 Err(Refusal::message(415, "Unsupported Media Type"))
             }
             "/v2/info" | "/metrics" | "/v2/leader" | "/v2/tasks" | "/v2/tasks/delete" | "/v2/deployments"
-            | "/v2/queue" | "/v2/groups" | "/v2/pods" | "/v2/pods/::status" | "/v2/plugins" | "/v2/apps" => {
-                not_allowed()
-            }
+            | "/v2/queue" | "/v2/groups" | "/v2/plugins" | "/v2/apps" => not_allowed(),
             _ => {
                 if let Some(id) = path.strip_prefix("/v2/apps/") {
                     if brings && !right_media {
@@ -231,10 +234,8 @@ impl Asked {
                         let words = format!("Group '{id}' does not exist");
                         Err(Refusal::not_found(s.version, &words))
                     }
-                } else if let Some(id) = path.strip_prefix("/v2/pods/").filter(|_| get) {
-                    let id = definition::canonical(id.trim_end_matches("::status"));
-                    let inner = json!({"message": format!("Pod '{id}' does not exist")});
-                    Err(Refusal::message(404, &inner.to_string()))
+                } else if let Some(rest) = path.strip_prefix("/v2/pods/") {
+                    self.pods(s, rest, held)
                 } else {
                     no_such_url(s.version)
                 }
@@ -304,7 +305,7 @@ impl Asked {
         }
     }
 
-    fn read(&self, s: &State) -> Result<Value, Refusal> {
+    pub(super) fn read(&self, s: &State) -> Result<Value, Refusal> {
         jackson::read(&self.body, s.version)
     }
 

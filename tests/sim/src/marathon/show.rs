@@ -167,6 +167,7 @@ impl State {
             Phase::Starting => ("TASK_STARTING", false),
             Phase::Running if self.task_killing && i.is_being_killed() => ("TASK_KILLING", false),
             Phase::Running => ("TASK_RUNNING", false),
+            Phase::Unreachable { inactive } => ("TASK_UNREACHABLE", inactive),
         };
         let health: Vec<Value> = i
             .health
@@ -203,7 +204,7 @@ impl State {
             "servicePorts": [],
             "ipAddresses": addresses(i),
             "healthCheckResults": health,
-            "localVolumes": [],
+            "localVolumes": super::volumes::listed(&a.spec.id, &i.volumes),
         });
         if let Some((region, zone)) = i.on.and_then(|on| self.agents.get(on.0)?.spec.domain.as_ref()) {
             row["region"] = json!(region);
@@ -369,7 +370,8 @@ impl State {
             .map_or(from, |(delay, since)| from.max(since + super::state::span(delay)));
         let left = (until - self.now).num_seconds().max(0);
         let stuck = self.room(a, &first.uuid).is_none();
-        let offers = if stuck { self.agents.len() } else { 0 };
+        let offering = self.agents.iter().filter(|a| a.takes_tasks());
+        let offers = if stuck { offering.count() } else { 0 };
         let used = a.instances.iter().filter(|i| i.phase.is_active()).count();
         let mut summary = json!({
             "processedOffersCount": offers + used,
@@ -461,7 +463,7 @@ impl State {
             .map(|a| self.definition_json(a))
             .collect();
         let version = groups.get(id).copied().unwrap_or(self.last_version);
-        let mut group = json!({"id": id, "apps": apps, "groups": below, "pods": [],
+        let mut group = json!({"id": id, "apps": apps, "groups": below, "pods": self.pods_in(id),
             "dependencies": [], "version": stamp(version)});
         if self.version.has_roles() {
             group["enforceRole"] = json!(false);

@@ -11,8 +11,12 @@ use uuid::Uuid;
 use super::agents::{AgentNode, AgentSpec};
 use super::definition::{self, Definition};
 use super::deploy::Deployment;
+use super::habits;
+use super::lost::{Orphan, Rounds, Watch};
 use super::placement::{self, Agent};
+use super::pods::Pods;
 use super::refusal::Refusal;
+use super::volumes::{self, Volume};
 use crate::generate::{Generator, Place, Shape};
 
 use super::election::{Node, Vacancy};
@@ -73,6 +77,8 @@ pub struct AppSpec {
     pub cmd: String,
     /// Placement constraints, each a list such as `["hostname", "UNIQUE"]`.
     pub constraints: Vec<Vec<String>>,
+    /// Further fields of its definition, as Marathon takes them.
+    pub more: Definition,
 }
 
 impl AppSpec {
@@ -121,7 +127,35 @@ impl AppSpec {
             health_checks: true,
             cmd: "sleep 1000000".to_owned(),
             constraints: Vec::new(),
+            more: Definition::new(),
         }
+    }
+
+    /// Adds a field of its definition, as Marathon takes it.
+    #[must_use]
+    pub fn with(mut self, key: impl Into<String>, value: Value) -> Self {
+        self.more.insert(key.into(), value);
+        self
+    }
+
+    /// Gives each instance a persistent volume at this path, which ties it to its agent.
+    #[must_use]
+    pub fn resident(self, path: &str) -> Self {
+        let volume = json!({"containerPath": path, "mode": "RW", "persistent": {"size": 100}});
+        self.with("container", json!({"type": "MESOS", "volumes": [volume]}))
+            .with("unreachableStrategy", json!("disabled"))
+            .with(
+                "upgradeStrategy",
+                json!({"minimumHealthCapacity": 0.5, "maximumOverCapacity": 0}),
+            )
+    }
+
+    /// Adds a constraint such as `["hostname", "UNIQUE"]`.
+    #[must_use]
+    pub fn constraint(mut self, words: &[&str]) -> Self {
+        self.constraints
+            .push(words.iter().map(|w| (*w).to_owned()).collect());
+        self
     }
 
     /// Adds a label.
@@ -152,13 +186,27 @@ pub enum Phase {
     Starting,
     /// Running.
     Running,
+    /// Out of reach with its agent; when inactive, another has taken its place or will.
+    Unreachable {
+        /// It does not count any more.
+        inactive: bool,
+    },
 }
 
 impl Phase {
+    /// Out of reach with its agent.
+    #[must_use]
+    pub fn is_unreachable(self) -> bool {
+        matches!(self, Self::Unreachable { .. })
+    }
+
     /// There is a task that has not ended.
     #[must_use]
     pub fn is_active(self) -> bool {
-        matches!(self, Self::Staging | Self::Starting | Self::Running)
+        matches!(
+            self,
+            Self::Staging | Self::Starting | Self::Running | Self::Unreachable { inactive: false }
+        )
     }
 }
 
@@ -243,6 +291,10 @@ pub struct Instance {
     /// The ports given to it.
     pub ports: Vec<u16>,
     pub(super) on: Option<Agent>,
+    /// Its persistent volumes, from its first launch on.
+    pub(super) volumes: Vec<Volume>,
+    /// They go with its task.
+    pub(super) wiped: bool,
     pub(super) killing: Option<PendingKill>,
     /// It is not wanted any more: no other task follows this one.
     pub(super) unwanted: bool,
@@ -259,6 +311,11 @@ impl Instance {
     #[must_use]
     pub fn is_being_killed(&self) -> bool {
         self.killing.is_some()
+    }
+
+    /// It is one of those that the app wants: not given up, and not replaced while out of reach.
+    pub(super) fn counts(&self) -> bool {
+        !self.unwanted && self.phase != Phase::Unreachable { inactive: true }
     }
 
     /// The first of its ports, or 0.
@@ -380,6 +437,14 @@ pub struct State {
     pub(super) agents: Vec<AgentNode>,
     /// Generated apps, which are only read.
     pub(super) crowd: Option<Arc<Generator>>,
+    /// How long it takes until agents and their tasks are given up.
+    pub(super) watch: Watch,
+    /// Tasks that Marathon has forgotten and that may return.
+    pub(super) orphans: Vec<Orphan>,
+    pub(super) rounds: Rounds,
+    pub(super) pods: Pods,
+    /// It takes no offers any more, until another leads.
+    pub(super) stalled: bool,
     /// The feature `task_killing`: a task that is being killed is shown so, and does not count as running.
     pub task_killing: bool,
     /// As what agents report a task that was killed.
@@ -402,7 +467,7 @@ pub struct State {
     dropped: Vec<String>,
     events: VecDeque<Event>,
     next_event: u64,
-    next_agent: usize,
+    pub(super) next_agent: usize,
     next_port: u16,
     ports: Option<Box<dyn FnMut() -> u16 + Send>>,
 }
@@ -490,6 +555,11 @@ impl State {
             mesos: Masters::default(),
             agents: Vec::new(),
             crowd: None,
+            orphans: Vec::new(),
+            watch: Watch::default(),
+            rounds: Rounds::from(now, &Watch::default()),
+            pods: Pods::new(),
+            stalled: false,
             task_killing: false,
             killed_are: Killed::default(),
             apps: BTreeMap::new(),
@@ -537,6 +607,8 @@ impl State {
         copy.framework_id.clone_from(&self.framework_id);
         copy.leader.clone_from(&self.leader);
         copy.host.clone_from(&self.host);
+        copy.agents.clone_from(&self.agents);
+        copy.pods.clone_from(&self.pods);
         copy.apps.clone_from(&self.apps);
         copy.leaving.clone_from(&self.leaving);
         copy.deployments.clone_from(&self.deployments);
@@ -631,8 +703,10 @@ impl State {
         let path = path_of(&app.spec.id);
         if self.version.stable_instances() {
             format!("{path}.instance-{}._app.{}", i.uuid, i.incarnation)
-        } else {
+        } else if i.volumes.is_empty() {
             format!("{path}.{}", i.uuid)
+        } else {
+            format!("{path}.{}.{}", i.uuid, i.incarnation)
         }
     }
 
@@ -662,7 +736,7 @@ impl State {
     /// The tasks that run now.
     #[must_use]
     pub fn live_tasks(&self) -> Vec<LiveTask> {
-        self.live(|i| i.phase == Phase::Running)
+        self.live(|i| i.phase == Phase::Running && !self.is_silent(i.on))
     }
 
     /// The tasks of an app that run now and pass their own health check.
@@ -718,6 +792,8 @@ impl State {
             address: String::new(),
             ports: Vec::new(),
             on: None,
+            volumes: Vec::new(),
+            wiped: false,
             killing: None,
             unwanted: false,
         }
@@ -725,6 +801,9 @@ impl State {
 
     /// Puts an instance on an agent with as many ports as it needs.
     pub(super) fn put_on(&mut self, i: &mut Instance, agent: Agent, ports: usize) {
+        if i.bound_to() == Some(agent) {
+            return;
+        }
         self.next_agent = agent.0 + 1;
         i.on = Some(agent);
         i.agent = self.agent_id(agent);
@@ -734,20 +813,36 @@ impl State {
         }
         i.ports.clear();
         for _ in 0..ports {
-            let port = match &mut self.ports {
-                Some(f) => f(),
-                None => {
-                    let p = self.next_port;
-                    self.next_port = if p >= 32000 { 31000 } else { p + 1 };
-                    p
-                }
-            };
+            let port = self.next_port();
             i.ports.push(port);
+        }
+    }
+
+    pub(super) fn next_port(&mut self) -> u16 {
+        match &mut self.ports {
+            Some(f) => f(),
+            None => {
+                let p = self.next_port;
+                self.next_port = if p >= 32000 { 31000 } else { p + 1 };
+                p
+            }
         }
     }
 
     /// The agent for the next task of an app, if its constraints allow any.
     pub(super) fn room(&self, a: &App, but: &str) -> Option<Agent> {
+        let bound = a
+            .instances
+            .iter()
+            .find(|i| i.uuid == but)
+            .and_then(Instance::bound_to);
+        if let Some(agent) = bound {
+            return self
+                .agents
+                .get(agent.0)
+                .filter(|a| a.takes_tasks())
+                .map(|_| agent);
+        }
         let others: Vec<Agent> = a
             .instances
             .iter()
@@ -783,8 +878,11 @@ impl State {
                 "portIndex": 0, "gracePeriodSeconds": 10, "intervalSeconds": 5,
                 "timeoutSeconds": 5, "maxConsecutiveFailures": 3, "delaySeconds": 1}]);
         }
-        let given = given.as_object().cloned().unwrap_or_default();
-        let definition = definition::complete(&spec.id, &given, self.version);
+        let mut given = given.as_object().cloned().unwrap_or_default();
+        given.extend(spec.more.clone());
+        let mut definition = definition::complete(&spec.id, &given, self.version);
+        // Without them, any later change would give it some, and so replace every task.
+        self.assign_ports(&mut definition);
         let health: Vec<Option<Health>> = (0..usize::from(spec.health_checks))
             .map(|_| {
                 Some(Health {
@@ -797,6 +895,12 @@ impl State {
         let count = spec.instances;
         let mut app = self.new_app(definition, version);
         app.serves = true;
+        // What ends by itself has not been running for an hour.
+        let started = if habits::lifetime(&app).is_some() {
+            self.now
+        } else {
+            started
+        };
         for _ in 0..count {
             let mut i = Instance {
                 incarnation: 1,
@@ -811,6 +915,7 @@ impl State {
                 .room(&app, "")
                 .unwrap_or(Agent(self.next_agent % self.agents.len().max(1)));
             self.put_on(&mut i, agent, definition::ports_of(&app.definition));
+            i.volumes = volumes::claim(&app);
             app.instances.push(i);
         }
         app.spec = spec;
@@ -869,7 +974,8 @@ impl State {
         };
         let found = self.apps.get(&app).and_then(|a| {
             let i = a.instances.iter().find(|i| i.uuid == uuid)?;
-            (self.task_id(a, i) == id && i.phase.is_active()).then_some(())
+            let lives = i.phase.is_active() && !i.phase.is_unreachable();
+            (self.task_id(a, i) == id && lives).then_some(())
         });
         if found.is_some() {
             let now = self.now;
@@ -967,7 +1073,7 @@ impl State {
         intent: Option<&str>,
         wipe: bool,
     ) {
-        let due = self.now + span(self.timings.kill_delay);
+        let due = self.now + self.death(app).after;
         let locked = self.holders(app).next().is_some();
         let Some(a) = self.apps.get_mut(app) else {
             return;
@@ -978,12 +1084,21 @@ impl State {
             self.dropped.extend(wanted.iter().map(|(_, asked)| asked.clone()));
             return;
         }
-        let mut dying = Vec::new();
+        let resident = definition::resident(&a.definition);
+        let (mut dying, mut lost) = (Vec::new(), Vec::new());
         for (uuid, asked) in wanted {
             let Some(i) = a.instances.iter_mut().find(|i| i.uuid == *uuid) else {
                 continue;
             };
+            if i.phase.is_unreachable() {
+                // An ephemeral one is given up; a resident one stays as it is, wiped or not.
+                if !resident {
+                    lost.push(uuid.clone());
+                }
+                continue;
+            }
             i.unwanted |= wipe;
+            i.wiped |= wipe;
             if i.phase.is_active() && i.killing.is_none() {
                 i.killing = Some(PendingKill {
                     due,
@@ -997,7 +1112,10 @@ impl State {
         for uuid in dying {
             self.tell_killing(app, &uuid);
         }
-        if wipe {
+        for uuid in &lost {
+            self.forget(app, uuid);
+        }
+        if wipe || !lost.is_empty() {
             self.refill(app);
         }
     }

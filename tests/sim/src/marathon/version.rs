@@ -130,6 +130,12 @@ impl Version {
         if self == V1_4 { 10 } else { 30 }
     }
 
+    /// `GROUP_BY` without a number divides by zero. Seen on 1.11; the others were not asked.
+    #[must_use]
+    pub fn divides_by_group_by(self) -> bool {
+        self == V1_11
+    }
+
     /// The default of `maxLaunchDelaySeconds`.
     #[must_use]
     pub fn max_launch_delay_seconds(self) -> u32 {

@@ -4,8 +4,9 @@
     pypi_marathon.py http://127.0.0.1:8080 1.11
 
 Nobody here wrote that client: what contents it, contents a tool of somebody else. Ends with 'pypi marathon
-0.13.0 is content' or with what it said. One thing it can't do with a real one either: from 1.9 on, groups have
-an `enforceRole` that it does not know, and its `get_group` and `list_groups` fail.
+0.13.0 is content' or with what it said. Two things it can't do with a real one either: from 1.9 on, groups have
+an `enforceRole` that it does not know, and its `get_group` and `list_groups` fail; and from 1.6 on, it can't read
+the events of deployments, which no longer carry the whole world before and after, so it is not given them here.
 """
 import collections, collections.abc, sys, threading, time
 from importlib.metadata import version
@@ -38,9 +39,11 @@ def main(base, wanted):
 
     # Events, on a connection of their own, from before anything happens.
     events, joined = [], threading.Event()
+    kinds = ["event_stream_attached", "status_update_event", "group_change_success", "api_post_event",
+             "app_terminated_event"]
 
     def listen():
-        for event in MarathonClient(base).event_stream():
+        for event in MarathonClient(base).event_stream(event_types=kinds):
             events.append(event)
             joined.set()
     threading.Thread(target=listen, daemon=True).start()
@@ -91,9 +94,7 @@ def main(base, wanted):
     whole(2)
 
     told = {type(e).__name__ for e in events}
-    for name in ("MarathonDeploymentInfo", "MarathonDeploymentStepSuccess", "MarathonDeploymentSuccess",
-                 "MarathonStatusUpdateEvent", "MarathonGroupChangeSuccess", "MarathonInstanceChangedEvent",
-                 "MarathonApiPostEvent"):
+    for name in ("MarathonStatusUpdateEvent", "MarathonGroupChangeSuccess", "MarathonApiPostEvent"):
         assert name in told, f"{name} was not told: {sorted(told)}"
 
     # Its own limit, with a real Marathon too.

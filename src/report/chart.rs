@@ -6,6 +6,7 @@
 //! sample of its pixel, so thinning hides no harm.
 
 use super::page::first_bad_sample;
+use super::slots;
 use super::words::escape;
 use crate::model::experiment::{ProbeSpec, Reading, Role, Sample};
 use crate::model::report::{HealthPoint, KillRecovery, Report};
@@ -46,8 +47,9 @@ pub(super) fn svg(report: &Report) -> String {
     let bottom = chart.y - 14.0;
     chart.kills();
     let height = chart.time_axis();
+    let (slots, height) = slots::panels(report, height);
     let marks = chart.marks(bottom);
-    frame(report, height, &format!("{marks}{}", chart.body))
+    frame(report, height, &format!("{marks}{}{slots}", chart.body))
 }
 
 fn frame(report: &Report, height: f64, body: &str) -> String {

@@ -18,6 +18,7 @@ mod page;
 mod picture;
 #[cfg(test)]
 pub(crate) mod sample;
+mod slots;
 mod words;
 
 pub use json::read;

@@ -4,22 +4,32 @@
 use crate::model::approval::Approval;
 use crate::model::command::{Person, Role as Right, Via};
 use crate::model::experiment::{
-    AbortCause, Baseline, Blindness, Dip, Http, Hypothesis, ProbeSpec, Reading, Recovery, Role, Sample,
-    Share, Source, StatusRange,
+    AbortCause, Baseline, Blindness, Control, Dip, Http, Hypothesis, ProbeSpec, Reading, Recovery, Role,
+    Sample, Share, Source, StatusRange,
 };
 use crate::model::gate::{Answer, GateAnswer, GateName, Judgement};
 use crate::model::ids::{IntentId, ProbeName};
-use crate::model::plan::{Plan, PlannedApp, Step, Target};
+use crate::model::plan::{Plan, PlannedApp, Slot, Step, Target};
 use crate::model::policy::{ApprovalMode, ApprovalRule, BlastRadius, Mode, RateLimit};
 use crate::model::report::{EvidencePoint, Harm, HealthPoint, KillRecovery, Report, SCHEMA};
 use crate::model::run::{Aborted, Intent, IntentState};
-use crate::model::verdict::{Difference, HypothesisResult, Outcome, Verdict};
+use crate::model::verdict::{
+    Counts, Difference, HypothesisResult, LatencyDifference, Outcome, Pair, Verdict,
+};
 use chrono::{DateTime, TimeDelta, Utc};
 use std::time::Duration;
 
 /// One of each kind that a page has to cope with.
 pub(crate) fn all() -> Vec<Report> {
-    vec![held(), disproved(), skipped(), open(), rehearsed(), hostile()]
+    vec![
+        held(),
+        disproved(),
+        slots(),
+        skipped(),
+        open(),
+        rehearsed(),
+        hostile(),
+    ]
 }
 
 /// Second 0 is Mon 23 Nov 2026 14:02:00 UTC.
@@ -415,6 +425,127 @@ pub(crate) fn held() -> Report {
         chance: None,
         smallest: None,
         latency: None,
+    }];
+    report.verdict = Some(verdict);
+    report
+}
+
+/// Five kills and five shams in pairs; every kill costs some requests for a few seconds.
+pub(crate) fn slots() -> Report {
+    let mut report = blank();
+    report.run = "r-5L0T5000".into();
+    report.plan.run = report.run.clone();
+    report.plan.hypothesis.control = Control::Sham {
+        pairs: 5,
+        window: Duration::from_secs(60),
+        settle: Duration::from_secs(30),
+    };
+    let order = [false, true, true, false, false, true, false, true, true, false];
+    report.plan.steps = (1..)
+        .zip(order)
+        .map(|(number, sham)| Step {
+            number,
+            targets: vec![target(number)],
+            slot: Some(Slot {
+                pair: number.div_ceil(2),
+                sham,
+            }),
+        })
+        .collect();
+    report.digest = report.plan.digest();
+    let when = |step: u32| 62.0 + 95.0 * f64::from(step - 1);
+    let kills: Vec<f64> = (1..)
+        .zip(order)
+        .filter(|(_, sham)| !sham)
+        .map(|(step, _)| when(step))
+        .collect();
+    watch(&mut report, 1_010, &kills, |t| {
+        match kills.iter().any(|k| t >= *k && t < k + 6.0) {
+            true => 0.3,
+            false => 0.001,
+        }
+    });
+    for (step, sham) in (1..).zip(order) {
+        let at = when(step);
+        let mut intent = intent(step, at, resolved(step, at + 19.0));
+        intent.sham = sham;
+        report.intents.push(intent);
+        report.judgements.push(judgement(step, at - 0.1, None));
+        if !sham {
+            report
+                .recoveries
+                .push(recovery(step, at, [0.9, 6.1, 18.4, 41.0].map(Some)));
+        }
+    }
+    report.ended = Some(at(1_010.0));
+    let counts = |at: f64| {
+        let mut counts = Counts::default();
+        for sample in &report.samples {
+            let since = (sample.at - self::at(at)).num_milliseconds();
+            if let (true, 0..60_000, Reading::Seen { observed, bad, .. }) =
+                (sample.probe.as_str() == "cart-edge", since, &sample.reading)
+            {
+                counts.observed += u64::from(*observed);
+                counts.bad += u64::from(*bad);
+            }
+        }
+        counts
+    };
+    let pairs: Vec<Pair> = (1..=5)
+        .map(|number| {
+            let (first, second) = (2 * number - 1, 2 * number);
+            let first_is_sham = order[first as usize - 1];
+            let (kill, sham) = if first_is_sham {
+                (second, first)
+            } else {
+                (first, second)
+            };
+            Pair {
+                run: report.run.clone(),
+                number,
+                experiment: counts(when(kill)),
+                control: counts(when(sham)),
+            }
+        })
+        .collect();
+    let (experiment, control): (Counts, Counts) = (
+        pairs.iter().map(|p| p.experiment).sum(),
+        pairs.iter().map(|p| p.control).sum(),
+    );
+    let mut verdict = verdict(
+        Outcome::Completed,
+        HypothesisResult::Disproved,
+        "",
+        "Disproved. 5 kills of 1 of 12 tasks. Failing requests are more frequent after a kill than after a sham.",
+    );
+    verdict.design = "good (sham slots)".into();
+    verdict.about_design =
+        "Design: sham slots (5 real, 5 sham, same app). A difference here is not explained by slow \
+                            drift. Effects lasting longer than the 30 s settle time would be missed."
+            .into();
+    verdict.differences = vec![Difference {
+        probe: "cart-edge".into(),
+        control_bad: control.bad,
+        control_observed: control.observed,
+        experiment_bad: experiment.bad,
+        experiment_observed: experiment.observed,
+        difference: experiment.share().unwrap_or_default() - control.share().unwrap_or_default(),
+        low: 0.021,
+        high: 0.037,
+        margin: 0.005,
+        says: HypothesisResult::Disproved,
+        pairs,
+        chance: Some(0.031_25),
+        smallest: Some(0.006),
+        latency: Some(LatencyDifference {
+            experiment_p99_ms: 61.0,
+            control_p99_ms: 55.5,
+            ratio: 1.099,
+            low: 0.94,
+            high: 1.21,
+            margin: 1.5,
+            says: HypothesisResult::Held,
+        }),
     }];
     report.verdict = Some(verdict);
     report

@@ -3,7 +3,7 @@
 use super::{Block, Cell, Mark, Table, code, text};
 use crate::model::experiment::Control;
 use crate::model::report::{KillRecovery, Report};
-use crate::model::verdict::HypothesisResult;
+use crate::model::verdict::{Counts, Difference, HypothesisResult};
 use crate::report::words::{clock, count, percent, points, seconds};
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -188,7 +188,7 @@ pub(super) fn differences(report: &Report) -> Vec<Block> {
             ]
         })
         .collect();
-    vec![Block::Table(Table {
+    let mut blocks = vec![Block::Table(Table {
         head: vec![
             "Probe",
             control,
@@ -199,7 +199,82 @@ pub(super) fn differences(report: &Report) -> Vec<Block> {
             "Says",
         ],
         rows,
-    })]
+    })];
+    for difference in &verdict.differences {
+        blocks.extend(pairs(difference, control, experiment));
+    }
+    blocks
+}
+
+/// What a comparison of pairs rests on, pair by pair.
+fn pairs(difference: &Difference, control: &'static str, experiment: &'static str) -> Vec<Block> {
+    let side = |counts: Counts| match counts.share() {
+        None => text("nothing observed"),
+        Some(share) => text(format!(
+            "{} ({} of {})",
+            percent(share),
+            count(counts.bad),
+            count(counts.observed)
+        )),
+    };
+    let rows: Vec<_> = difference
+        .pairs
+        .iter()
+        .map(|pair| {
+            let shares = pair.experiment.share().zip(pair.control.share());
+            vec![
+                code(pair.run.as_str()),
+                text(pair.number.to_string()),
+                side(pair.experiment),
+                side(pair.control),
+                text(shares.map_or_else(|| "–".into(), |(with, without)| points(with - without))),
+            ]
+        })
+        .collect();
+    if rows.is_empty() {
+        return vec![];
+    }
+    let mut told = vec![];
+    if let Some(chance) = difference.chance {
+        told.push(format!(
+            "If kills did nothing, a mean difference this large would come about by chance in {} of all exchanges of \
+             the two slots of each pair.",
+            percent(chance)
+        ));
+    }
+    if let Some(smallest) = difference.smallest {
+        told.push(format!(
+            "A difference below about {} would probably have been missed.",
+            points(smallest).trim_start_matches('+')
+        ));
+    }
+    if let Some(latency) = difference.latency {
+        told.push(format!(
+            "99th percentile of the time of answers: {} ms after a kill, {} ms otherwise, {} times as long (95 % sure \
+             between {} and {}, tolerated {}): {}.",
+            ratio(latency.experiment_p99_ms),
+            ratio(latency.control_p99_ms),
+            ratio(latency.ratio),
+            ratio(latency.low),
+            ratio(latency.high),
+            ratio(latency.margin),
+            latency.says
+        ));
+    }
+    let mut blocks = vec![
+        Block::Text(format!("{}, pair by pair:", difference.probe)),
+        Block::Table(Table {
+            head: vec!["Run", "Pair", experiment, control, "Difference"],
+            rows,
+        }),
+    ];
+    blocks.extend(told.into_iter().map(Block::Text));
+    blocks
+}
+
+fn ratio(number: f64) -> String {
+    let text = format!("{number:.2}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ mod speed;
 pub(super) use speed::first_bad_sample;
 
 use super::words::some;
+use crate::model::experiment::Control;
 use crate::model::report::Report;
 use crate::model::verdict::{HypothesisResult, Outcome};
 use done::{gates, requests};
@@ -109,7 +110,7 @@ pub(super) fn of(report: &Report) -> Page {
             blocks: harm(report),
         },
         Section {
-            title: "Before and after",
+            title: compared(report),
             blocks: differences(report),
         },
         Section {
@@ -149,6 +150,15 @@ pub(super) fn of(report: &Report) -> Page {
             "{} · heartbreak {} · every number on this page is in report.json · times are UTC",
             report.schema, report.operator
         ),
+    }
+}
+
+/// What the design compares.
+fn compared(report: &Report) -> &'static str {
+    match report.plan.hypothesis.control {
+        Control::BeforeAfter | Control::Reference { .. } => "Before and after",
+        Control::Sham { .. } => "Kills against shams",
+        Control::Parallel { .. } => "The app that was hit against the one left alone",
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod ahead;
 mod alone;
+mod rehearse;
 mod serve;
 mod slack;
 mod state;
@@ -28,6 +29,8 @@ pub fn works() -> Works {
         save_snapshot: Box::new(|args| alone::save_snapshot(args).boxed()),
         why_snapshot: Box::new(|args| alone::why_snapshot(args).boxed()),
         timeline_journal: Box::new(|args| alone::timeline_journal(args).boxed()),
+        history_journal: Box::new(|args| alone::history_journal(args).boxed()),
+        rehearse: Box::new(|args| rehearse::rehearse(args).boxed()),
         forecast: Box::new(|args| ahead::forecast(args).boxed()),
         render: Arc::new(render),
         audit_verify: Box::new(|args| alone::audit_verify(args).boxed()),

@@ -2,16 +2,18 @@
 
 use super::serve;
 use crate::cli::trouble::Trouble;
-use crate::cli::works::{AuditArgs, CheckArgs, PlanArgs, Schema, TimelineArgs, WhyArgs};
+use crate::cli::works::{AuditArgs, CheckArgs, HistoryArgs, PlanArgs, Schema, TimelineArgs, WhyArgs};
 use crate::clock::{RealClock, RealDice};
 use crate::engine::history::Ledger;
+use crate::engine::score;
 use crate::exit::Exit;
 use crate::journal::{MemoryJournal, SqliteJournal};
 use crate::model::command::{Asked, Command, Person, Role, Via};
 use crate::model::experiment::{ProbeSpec, Reading};
-use crate::model::ids::{AppId, GroupId, PersonId, RunId, Seq};
+use crate::model::ids::{AppId, GroupId, PersonId, RunId};
 use crate::model::notice::{MessageRef, Notice};
-use crate::model::policy::PolicyState;
+use crate::model::past::AppPast;
+use crate::model::policy::{Policy, PolicyState};
 use crate::model::report::Report;
 use crate::model::snapshot::{App, Gap, Snapshot};
 use crate::model::view::{PlanView, Refusal, RefusalKind, Reply, TimelineItem, Why};
@@ -106,16 +108,7 @@ pub async fn save_snapshot(args: PlanArgs) -> Result<String, Trouble> {
             format!("cluster {} is not in the settings", policy.cluster),
         ));
     };
-    let scope = &policy.scope;
-    let query = |ids| Query {
-        selector: scope.selector.clone(),
-        ids,
-    };
-    let queries: Vec<Query> = match scope.ids.as_slice() {
-        [] => vec![query(vec![])],
-        ids => ids.iter().map(|id| query(vec![id.clone()])).collect(),
-    };
-    let snapshot = client.look(&queries).await;
+    let snapshot = client.look(&queries(policy)).await;
     let text = serde_json::to_string_pretty(&snapshot)
         .map_err(|error| Trouble::new(Exit::Ours, format!("the snapshot can't be written down: {error}")))?;
     std::fs::write(&args.snapshot, text).map_err(|error| {
@@ -131,6 +124,19 @@ pub async fn save_snapshot(args: PlanArgs) -> Result<String, Trouble> {
         snapshot.cluster,
         snapshot.gaps.len()
     ))
+}
+
+/// What a policy can touch.
+pub(super) fn queries(policy: &Policy) -> Vec<Query> {
+    let scope = &policy.scope;
+    let query = |ids| Query {
+        selector: scope.selector.clone(),
+        ids,
+    };
+    match scope.ids.as_slice() {
+        [] => vec![query(vec![])],
+        ids => ids.iter().map(|id| query(vec![id.clone()])).collect(),
+    }
 }
 
 /// `plan --snapshot`: what would be planned from what is in the file, at the moment it was taken.
@@ -321,30 +327,39 @@ impl StopFile for Still {
 
 /// `timeline --journal`: what a journal tells, read-only, beside a running operator or without one.
 pub async fn timeline_journal(args: TimelineArgs) -> Result<Vec<TimelineItem>, Trouble> {
-    let journal = SqliteJournal::read_only(&args.journal)
-        .await
-        .map_err(|error| Trouble::new(Exit::State, error.to_string()))?;
-    let (mut ledger, mut items) = (Ledger::default(), vec![]);
-    loop {
-        let page = journal
-            .read(ledger.head, 2_000)
-            .await
-            .map_err(|error| Trouble::new(Exit::State, error.to_string()))?;
-        if page.is_empty() {
-            break;
-        }
-        for entry in &page {
-            ledger.apply(entry);
-        }
-        items.extend(ledger.timeline.drain(..));
-    }
-    let head: Seq = ledger.head;
+    let mut items = vec![];
+    let head = fold(&args.journal, |ledger| items.extend(ledger.timeline.drain(..)))
+        .await?
+        .head;
     tracing::debug!(%head, "the journal was read to its end");
     Ok(items
         .into_iter()
         .filter(|item| args.since.is_none_or(|since| item.at >= since))
         .filter(|item| args.app.as_ref().is_none_or(|app| item.apps().any(|a| a == app)))
         .collect())
+}
+
+/// `history --journal`: what a journal tells of an app, read-only.
+pub async fn history_journal(args: HistoryArgs) -> Result<AppPast, Trouble> {
+    let ledger = fold(&args.journal, |_| {}).await?;
+    Ok(score::past(&args.app, &ledger.taught, RealClock.now()))
+}
+
+/// Folds a journal, and shows the fold after each page.
+async fn fold(journal: &Path, mut page_done: impl FnMut(&mut Ledger)) -> Result<Ledger, Trouble> {
+    let state = |error: &dyn std::fmt::Display| Trouble::new(Exit::State, error.to_string());
+    let journal = SqliteJournal::read_only(journal).await.map_err(|e| state(&e))?;
+    let mut ledger = Ledger::default();
+    loop {
+        let page = journal.read(ledger.head, 2_000).await.map_err(|e| state(&e))?;
+        if page.is_empty() {
+            return Ok(ledger);
+        }
+        for entry in &page {
+            ledger.apply(entry);
+        }
+        page_done(&mut ledger);
+    }
 }
 
 /// `audit verify`: walks the hash chain from the first entry to the last.

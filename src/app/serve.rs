@@ -144,17 +144,7 @@ pub async fn start(settings: Settings) -> Result<Running, Trouble> {
     let address = listener.local_addr().unwrap_or(settings.listen);
 
     let clients = clusters(&settings, &clock)?;
-    let prober = Probes::new(&ProbeOptions {
-        allow_hosts: settings.allow_hosts.iter().map(host_rule).collect(),
-        allow_commands: vec![],
-        denied: denied(&settings, address),
-    })
-    .map_err(|problems| {
-        Trouble::new(
-            Exit::BadInput,
-            format!("{}; nothing was started", problems.join("\n")),
-        )
-    })?;
+    let prober = probes(&settings, address)?;
     let slack = Arc::new(super::slack::connect(&settings, &clock)?);
     let notifier: Arc<dyn Notifier> = slack.notifier();
 
@@ -313,6 +303,21 @@ pub(super) fn clusters(
     Ok(clients)
 }
 
+/// The probes that the settings allow.
+pub(super) fn probes(settings: &Settings, own: SocketAddr) -> Result<Probes, Trouble> {
+    Probes::new(&ProbeOptions {
+        allow_hosts: settings.allow_hosts.iter().map(host_rule).collect(),
+        allow_commands: vec![],
+        denied: denied(settings, own),
+    })
+    .map_err(|problems| {
+        Trouble::new(
+            Exit::BadInput,
+            format!("{}; nothing was started", problems.join("\n")),
+        )
+    })
+}
+
 fn host_rule(rule: &HostRule) -> String {
     match rule {
         HostRule::Name(name) => name.clone(),
@@ -327,7 +332,9 @@ fn denied(settings: &Settings, own: SocketAddr) -> Vec<String> {
         .clusters
         .iter()
         .flat_map(|c| c.urls.iter().map(ToString::to_string));
-    marathons.chain([own.to_string()]).collect()
+    // Before it listens, a port that is still to be chosen is nobody's.
+    let own = Some(own).filter(|own| own.port() != 0);
+    marathons.chain(own.map(|own| own.to_string())).collect()
 }
 
 fn pager(settings: &Settings) -> Result<OutagePager, Trouble> {

@@ -4,7 +4,9 @@ use super::act::tests::{Still, works};
 use super::show::tests::{judgement, plan, policy_view, run_view, status, why_view};
 use crate::exit::Exit;
 use crate::model::command::{Asked, Command, Role};
+use crate::model::forecast::Forecast;
 use crate::model::gate::GateName;
+use crate::model::past::AppPast;
 use crate::model::report::{Report, SCHEMA};
 use crate::model::view::{PlanView, Refusal, Reply, WasIt, WasItYou};
 use crate::ports::clock::Clock;
@@ -42,6 +44,19 @@ impl Inbox for Answering {
                 items: vec![],
             })),
             Command::Timeline { .. } => Reply::Timeline(vec![]),
+            Command::History { app } => Reply::History(Box::new(AppPast {
+                app: app.clone(),
+                at: Still.now(),
+                classes: vec![],
+            })),
+            Command::Forecast { from, to, .. } => Reply::Forecast(Box::new(Forecast {
+                from: *from,
+                to: *to,
+                seed_sha256: None,
+                months: vec![],
+                moments: vec![],
+                remarks: vec![],
+            })),
             Command::Approve { .. }
             | Command::Deny { .. }
             | Command::Abort { .. }

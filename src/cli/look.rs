@@ -2,10 +2,11 @@
 
 use super::client::Client;
 use super::show::{self, Out};
-use super::works::{PlanArgs, TimelineArgs, WhyArgs, Works};
+use super::works::{HistoryArgs, PlanArgs, TimelineArgs, WhyArgs, Works};
 use super::{Connection, Trouble, print, print_bytes};
 use crate::exit::Exit;
 use crate::model::ids::AppId;
+use crate::model::past::AppPast;
 use crate::model::report::{Form, Report as RunReport};
 use crate::model::view::{
     PlanView, PolicyView, RunView, Status, TimelineItem, WasItYou as Was, Why as WhyView,
@@ -102,6 +103,16 @@ pub(super) struct Timeline {
     /// Only this app
     #[arg(long)]
     app: Option<String>,
+    /// Read this journal instead of asking the operator; reads, never writes
+    #[arg(long, value_name = "FILE")]
+    journal: Option<PathBuf>,
+}
+
+/// `history`.
+#[derive(Debug, Args)]
+pub(super) struct History {
+    /// The app's id
+    app: String,
     /// Read this journal instead of asking the operator; reads, never writes
     #[arg(long, value_name = "FILE")]
     journal: Option<PathBuf>,
@@ -296,6 +307,22 @@ fn when(text: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>, Trouble> {
                 ),
             )
         })
+}
+
+pub(super) async fn history(
+    args: History,
+    client: impl Fn() -> Result<Client, Trouble>,
+    works: &Works,
+    out: &Out,
+) -> Result<Exit, Trouble> {
+    let History { app, journal } = args;
+    let app = AppId::parse(&app).map_err(|why| Trouble::new(Exit::Usage, why))?;
+    let past: AppPast = match journal {
+        Some(journal) => (works.history_journal)(HistoryArgs { journal, app }).await?,
+        None => client()?.get(&["history"], &[("app", app.as_str())]).await?,
+    };
+    print(&out.say(&past, || show::past::past(&past, out))?)?;
+    Ok(Exit::Done)
 }
 
 pub(super) async fn report(

@@ -8,6 +8,7 @@ mod alone;
 pub mod client;
 mod look;
 pub mod place;
+mod rehearse;
 pub mod show;
 pub mod trouble;
 pub mod works;
@@ -94,6 +95,8 @@ enum Command {
     WasItYou(look::WasItYou),
     /// What did we do, since when?
     Timeline(look::Timeline),
+    /// What have the experiments on an app taught? Score, lower bound and number
+    History(look::History),
     /// One run's report
     Report(look::Report),
     /// Ask for a run now; it starts only if every gate says yes
@@ -114,6 +117,8 @@ enum Command {
     Run,
     /// Check policies and settings; says every problem at once
     Check(alone::Check),
+    /// Measure a live app with a policy's probes, and kill nothing: what a new team runs first
+    Rehearse(rehearse::Rehearse),
     /// The calendar: when runs will begin, and how many kills each month is to have
     Forecast(alone::Forecast),
     /// Watch it at work on this machine, with a pretend cluster
@@ -186,6 +191,7 @@ async fn dispatch(cli: Cli, works: &Works, out: &mut Out) -> Result<Exit, Troubl
         Command::Why(args) => look::why(args, client, &connection, works, out).await,
         Command::WasItYou(args) => look::was_it_you(args, &client()?, out).await,
         Command::Timeline(args) => look::timeline(args, client, works, out).await,
+        Command::History(args) => look::history(args, client, works, out).await,
         Command::Report(args) => look::report(args, client, works).await,
         Command::Start(args) => act::start(args, &client()?, works, out).await,
         Command::Approve(args) => act::approve(args, &client()?, out).await,
@@ -208,6 +214,7 @@ async fn dispatch(cli: Cli, works: &Works, out: &mut Out) -> Result<Exit, Troubl
         .await
         .map(|()| Exit::Done),
         Command::Check(args) => alone::check(args, &connection, works).await,
+        Command::Rehearse(args) => rehearse::rehearse(args, &connection, works, out).await,
         Command::Forecast(args) => alone::forecast(args, &connection, works, out).await,
         Command::Demo(args) => (works.demo)(args).await,
         Command::Sim(args) => (works.sim)(args).await,

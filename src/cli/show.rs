@@ -4,7 +4,9 @@
 
 pub mod forecast;
 pub mod lists;
+pub mod past;
 pub mod plan;
+pub mod rehearsal;
 pub mod run;
 pub mod why;
 

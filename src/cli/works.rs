@@ -6,6 +6,8 @@
 use super::trouble::Trouble;
 use crate::exit::Exit;
 use crate::model::forecast::Forecast;
+use crate::model::past::AppPast;
+use crate::model::rehearsal::Rehearsal;
 use crate::model::report::{Form, Report};
 use crate::model::view::{PlanView, TimelineItem, Why};
 use crate::ports::clock::Clock;
@@ -35,6 +37,10 @@ pub struct Works {
     pub why_snapshot: Work<WhyArgs, Why>,
     /// `timeline --journal`: what a journal tells, read-only.
     pub timeline_journal: Work<TimelineArgs, Vec<TimelineItem>>,
+    /// `history --journal`: what a journal tells of an app, read-only.
+    pub history_journal: Work<HistoryArgs, AppPast>,
+    /// `rehearse`: measures with a policy's probes and kills nothing.
+    pub rehearse: Work<RehearseArgs, Rehearsal>,
     /// `forecast`: what the schedules hold.
     pub forecast: Work<ForecastArgs, Forecast>,
     /// `report`: one report in one form.
@@ -107,6 +113,30 @@ pub struct TimelineArgs {
     pub since: Option<chrono::DateTime<chrono::Utc>>,
     /// Only this app.
     pub app: Option<crate::model::ids::AppId>,
+}
+
+/// What `rehearse` is given.
+#[derive(Clone)]
+pub struct RehearseArgs {
+    /// The settings file.
+    pub settings: PathBuf,
+    /// A policy's name or file.
+    pub policy: String,
+    /// For how long.
+    pub lasts: std::time::Duration,
+    /// Whether what is advised is written into the policy's file.
+    pub write: bool,
+    /// Told how far it is, now and then.
+    pub progress: Arc<dyn Fn(&str) + Send + Sync>,
+}
+
+/// What `history --journal` is given.
+#[derive(Clone, Debug)]
+pub struct HistoryArgs {
+    /// The journal; read, never written.
+    pub journal: PathBuf,
+    /// Which app.
+    pub app: crate::model::ids::AppId,
 }
 
 /// What `forecast` is given.

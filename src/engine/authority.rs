@@ -21,7 +21,9 @@ pub fn may_ask(person: &Person, command: &Command) -> Result<(), String> {
         | Command::Plan { .. }
         | Command::Why { .. }
         | Command::WasItYou { .. }
-        | Command::Timeline { .. } => Role::Viewer,
+        | Command::Timeline { .. }
+        | Command::History { .. }
+        | Command::Forecast { .. } => Role::Viewer,
         // Stopping is the safe direction: it takes the least of all roles that act.
         Command::Halt { .. } | Command::Abort { .. } => Role::Stop,
         Command::Run { .. } => Role::Operator,
@@ -100,6 +102,12 @@ mod tests {
             (Command::Why { subject: reason() }, Viewer),
             (Command::WasItYou { subject: None }, Viewer),
             (Command::Timeline { since, app: None }, Viewer),
+            (
+                Command::History {
+                    app: "/shop/cart".into(),
+                },
+                Viewer,
+            ),
             (Command::Halt { reason: reason() }, Stop),
             (
                 Command::Abort {

@@ -4,6 +4,7 @@
 //! the fold and applies each entry it appends, and an append succeeds only if the journal's head is
 //! the fold's head, so what was checked against a [`Ledger`] holds in the transaction that writes.
 
+use super::score;
 use crate::model::approval::{Approval, Denial};
 use crate::model::command::{Command, Person};
 use crate::model::entry::{Body, Entry};
@@ -13,6 +14,7 @@ use crate::model::ids::{
     AppId, ClusterName, IntentId, PlanDigest, PolicyDigest, PolicyName, ProbeName, RunId, Seq,
 };
 use crate::model::notice::MessageRef;
+use crate::model::past::Taught;
 use crate::model::plan::Plan;
 use crate::model::policy::Mode;
 use crate::model::run::{Aborted, Intent, IntentState, Phase, Run};
@@ -25,6 +27,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 const ENDED_RUNS_KEPT: usize = 200;
 /// How many timeline items are kept in memory; older ones are in the journal.
 const TIMELINE_KEPT: usize = 5_000;
+/// How many ended runs are remembered for scores; a run of a year ago weighs a sixteenth.
+const TAUGHT_KEPT: usize = 20_000;
 /// How long a repeated request is recognised by its key.
 const KEYS_KEPT: TimeDelta = TimeDelta::hours(24);
 /// How long kills are remembered for rates and distances: longer than any limit may reach back.
@@ -70,6 +74,8 @@ pub struct Ledger {
     pub news: BTreeMap<String, News>,
     /// Pairs of slots of ended runs, by the experiment that measured them, oldest first.
     pairs: BTreeMap<PlanDigest, VecDeque<Measured>>,
+    /// What every run that ended has taught, oldest first.
+    pub taught: VecDeque<Taught>,
     /// How many entries of each kind: for tests that hold metrics against the journal.
     pub counts: BTreeMap<&'static str, u64>,
 }
@@ -346,6 +352,12 @@ impl Ledger {
                     r.ended = Some(at);
                 });
                 self.note_run(at, "end", run, verdict.sentence.clone());
+                if let Some(taught) = self.runs.get(run).and_then(score::taught) {
+                    if self.taught.len() == TAUGHT_KEPT {
+                        self.taught.pop_front();
+                    }
+                    self.taught.push_back(taught);
+                }
                 self.ended.push_back(run.clone());
                 self.forget_old_runs();
             }

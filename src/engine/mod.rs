@@ -13,6 +13,7 @@ pub mod planner;
 pub mod rate;
 pub mod report;
 pub mod schedule;
+pub mod score;
 pub mod slots;
 pub mod steady_state;
 pub mod targets;

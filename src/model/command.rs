@@ -1,7 +1,7 @@
 //! Everything a person can ask of the operator, and who asks.
 
 use super::ids::{AppId, PersonId, PlanDigest, PolicyName, RunId};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -139,6 +139,20 @@ pub enum Command {
         /// Only this app.
         app: Option<AppId>,
     },
+    /// What have the experiments on an app taught?
+    History {
+        /// Which app.
+        app: AppId,
+    },
+    /// When will runs begin?
+    Forecast {
+        /// First date.
+        from: NaiveDate,
+        /// Last date.
+        to: NaiveDate,
+        /// Only this policy.
+        policy: Option<PolicyName>,
+    },
     /// Start a run now, if the gates allow.
     Run {
         /// For which policy.
@@ -198,6 +212,8 @@ impl Command {
             Self::Why { .. } => "why",
             Self::WasItYou { .. } => "was-it-you",
             Self::Timeline { .. } => "timeline",
+            Self::History { .. } => "history",
+            Self::Forecast { .. } => "forecast",
             Self::Run { .. } => "run",
             Self::Approve { .. } => "approve",
             Self::Deny { .. } => "deny",
@@ -220,7 +236,9 @@ impl Command {
             | Self::Plan { .. }
             | Self::Why { .. }
             | Self::WasItYou { .. }
-            | Self::Timeline { .. } => true,
+            | Self::Timeline { .. }
+            | Self::History { .. }
+            | Self::Forecast { .. } => true,
             Self::Run { .. }
             | Self::Approve { .. }
             | Self::Deny { .. }

@@ -1,9 +1,11 @@
 //! What the operator answers: the same data for terminal, Slack, API and pages.
 
 use super::command::Role;
+use super::forecast::Forecast;
 use super::gate::{GateAnswer, Judgement};
 use super::halt::Halt;
 use super::ids::{AppId, ClusterName, PlanDigest, PolicyName, RunId};
+use super::past::AppPast;
 use super::plan::Plan;
 use super::report::Report;
 use super::run::Run;
@@ -36,6 +38,10 @@ pub enum Reply {
     WasItYou(Box<WasItYou>),
     /// `timeline`.
     Timeline(Vec<TimelineItem>),
+    /// `history`.
+    History(Box<AppPast>),
+    /// `forecast`.
+    Forecast(Box<Forecast>),
     /// Stops answer what is still open.
     Stopped {
         /// What was done, in one sentence.

@@ -70,7 +70,9 @@ impl Operator {
             | Command::Plan { .. }
             | Command::Why { .. }
             | Command::WasItYou { .. }
-            | Command::Timeline { .. } => self.answer(&asked.command).await,
+            | Command::Timeline { .. }
+            | Command::History { .. }
+            | Command::Forecast { .. } => self.answer(&asked.command).await,
         }
     }
 

@@ -22,7 +22,7 @@ pub use book::CommitError;
 
 use crate::engine::history::Ledger;
 use crate::engine::lifecycle::{self, Turn, View};
-use crate::engine::schedule;
+use crate::engine::schedule::{self, Standing};
 use crate::model::command::{Person, Role, Via};
 use crate::model::entry::Body;
 use crate::model::experiment::AbortCause;
@@ -615,24 +615,11 @@ impl Operator {
             from,
             now,
         );
-        let waiting = instants.iter().filter(|i| served.is_none_or(|s| **i > s));
-        let (Some(&due), earlier) = (waiting.clone().next_back(), waiting.count().saturating_sub(1)) else {
-            return Ok(None);
+        let (due, why) = match schedule::standing(&instants, served, now) {
+            Standing::Nothing => return Ok(None),
+            Standing::Due(due) => return Ok(Some(due)),
+            Standing::Missed { due, why } => (due, why),
         };
-        if (now - due)
-            .to_std()
-            .is_ok_and(|late| late <= schedule::MISSED_AFTER)
-        {
-            return Ok(Some(due));
-        }
-        let others = match earlier {
-            0 => String::new(),
-            n => format!(" ({n} earlier ones were missed too)"),
-        };
-        let why = format!(
-            "missed: the operator came {} s after the planned moment{others}",
-            (now - due).num_seconds()
-        );
         let name = policy.name.clone();
         self.book
             .commit(|ledger, _| {

@@ -4,8 +4,10 @@ use super::{Operator, Seen};
 use crate::engine::gates;
 use crate::engine::history::Ledger;
 use crate::engine::planner::{self, NoPlan, Wanted};
-use crate::engine::schedule;
+use crate::engine::schedule::{self, forecast};
+use crate::engine::score;
 use crate::model::command::Command;
+use crate::model::forecast::Forecast;
 use crate::model::ids::{ClusterName, PolicyName, RunId};
 use crate::model::policy::{ApprovalMode, Mode, Policy, PolicyState};
 use crate::model::run::{Intent, IntentState, Run};
@@ -14,7 +16,7 @@ use crate::model::view::{
     ClusterView, PlanView, PolicyView, Refusal, RefusalKind, Reply, RunView, Status, TimelineItem, WasIt,
     WasItYou, Why, WhyPolicy,
 };
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -56,6 +58,14 @@ impl Operator {
                 let items = self.book.read(|l| timeline(l, *since, app.as_ref())).await;
                 Ok(Reply::Timeline(items))
             }
+            Command::History { app } => {
+                let now = self.ports.clock.now();
+                let past = self.book.read(|l| score::past(app, &l.taught, now)).await;
+                Ok(Reply::History(Box::new(past)))
+            }
+            Command::Forecast { from, to, policy } => self
+                .forecast(*from, *to, policy.as_ref())
+                .map(|ahead| Reply::Forecast(Box::new(ahead))),
             Command::Run { .. }
             | Command::Approve { .. }
             | Command::Deny { .. }
@@ -67,6 +77,39 @@ impl Operator {
                 "that is a command, not a question; nothing was changed",
             )),
         }
+    }
+
+    /// What the schedules hold. Policies that are suspended are named: nothing of them will run.
+    fn forecast(
+        &self,
+        from: NaiveDate,
+        to: NaiveDate,
+        only: Option<&PolicyName>,
+    ) -> Result<Forecast, Refusal> {
+        if let Some(only) = only {
+            self.active(only)?;
+        }
+        let set = self.policy_set();
+        let (mut active, mut suspended) = (vec![], vec![]);
+        for (name, state) in set
+            .policies
+            .iter()
+            .filter(|(name, _)| only.is_none_or(|o| o == *name))
+        {
+            match state {
+                PolicyState::Active(policy) => active.push(policy.clone()),
+                PolicyState::Suspended { .. } => {
+                    suspended.push(format!(
+                        "{name} is suspended: nothing of it runs until its file is mended."
+                    ));
+                }
+            }
+        }
+        let policies = active.iter().map(Arc::as_ref);
+        let mut ahead = forecast::forecast(Some(&self.config.seed), policies, &self.config.limits, from, to)
+            .map_err(|why| Refusal::new(RefusalKind::Invalid, why))?;
+        ahead.remarks.extend(suspended);
+        Ok(ahead)
     }
 
     async fn known(&self, run: &RunId) -> Result<Run, Refusal> {

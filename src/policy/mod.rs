@@ -8,6 +8,7 @@
 
 pub mod ics;
 pub mod load;
+pub mod mend;
 pub mod problem;
 pub mod raw;
 pub mod read;

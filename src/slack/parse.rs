@@ -6,7 +6,7 @@
 
 use crate::model::command::Command;
 use crate::model::ids::{AppId, PlanDigest, PolicyName, RunId};
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Days, TimeDelta, Utc};
 
 /// The slash command, as the manifest registers it.
 pub const SLASH: &str = "/heartbreak";
@@ -76,6 +76,10 @@ words! {
     Report = "report", "RUN", "how a run ended and what it taught";
     /// What did we do?
     Timeline = "timeline", "[30m, 2h, 7d] [APP]", "what we did";
+    /// What has an app shown?
+    History = "history", "APP", "what the experiments on an app have taught";
+    /// What is coming?
+    Forecast = "forecast", "[POLICY]", "when runs will begin in the next 30 days";
     /// Yes.
     Approve = "approve", "RUN DIGEST", "say yes to exactly this plan";
     /// No.
@@ -103,6 +107,8 @@ impl Word {
             Command::Why { .. } => Self::Why,
             Command::WasItYou { .. } => Self::WasItYou,
             Command::Timeline { .. } => Self::Timeline,
+            Command::History { .. } => Self::History,
+            Command::Forecast { .. } => Self::Forecast,
             Command::Run { .. } => Self::Run,
             Command::Approve { .. } => Self::Approve,
             Command::Deny { .. } => Self::Deny,
@@ -165,6 +171,21 @@ fn read(word: Word, rest: &str, now: DateTime<Utc>) -> Result<Command, String> {
             }),
         },
         Word::Timeline => timeline(rest, now),
+        Word::History => only(rest)
+            .and_then(|app| AppId::parse(&app))
+            .map(|app| Command::History { app }),
+        Word::Forecast => {
+            let policy = match head(rest).0.is_empty() {
+                true => None,
+                false => Some(PolicyName::new(only(rest)?)),
+            };
+            let from = now.date_naive();
+            Ok(Command::Forecast {
+                from,
+                to: from.checked_add_days(Days::new(30)).unwrap_or(from),
+                policy,
+            })
+        }
         Word::Approve => approve(rest),
         Word::Deny => {
             let (run, reason) = head(rest);
@@ -595,6 +616,22 @@ mod tests {
     }
 
     #[test]
+    fn history_is_of_an_app_and_a_forecast_of_the_next_days() {
+        check(
+            "history /shop/cart",
+            Command::History {
+                app: "/shop/cart".into(),
+            },
+        );
+        let from = now().date_naive();
+        let to = from + Days::new(30);
+        let policy = None;
+        check("forecast", Command::Forecast { from, to, policy });
+        let policy = Some("cart".into());
+        check("forecast cart", Command::Forecast { from, to, policy });
+    }
+
+    #[test]
     fn stops_need_no_reason_and_a_no_does() {
         let none = || NO_REASON.to_owned();
         check("halt", Command::Halt { reason: none() });
@@ -775,6 +812,7 @@ mod tests {
                 match word {
                     Word::Show | Word::Report => "r-7Q2MK4XN",
                     Word::Plan | Word::Run | Word::Why => "cart",
+                    Word::History => "/shop/cart",
                     Word::Approve => "r-7Q2MK4XN 0123456789ab",
                     Word::Deny => "r-7Q2MK4XN no",
                     Word::Clear => "r-7Q2MK4XN/1 over",

@@ -43,6 +43,8 @@ pub(super) enum Ask {
     Runs,
     Approvals,
     Timeline,
+    History,
+    Forecast,
     Run,
     Report(Form),
     Plan,
@@ -91,6 +93,8 @@ pub(super) const ROUTES: &[Route] = &[
     look("/api/v1/approvals", &[], Ask::Approvals),
     look("/api/v1/audit", &["since", "app"], Ask::Timeline),
     look("/api/v1/timeline", &["since", "app"], Ask::Timeline),
+    look("/api/v1/history", &["app"], Ask::History),
+    look("/api/v1/forecast", &["from", "to", "policy"], Ask::Forecast),
     look("/api/v1/runs/{run}", &[], Ask::Run),
     report("/api/v1/runs/{run}/report.json", Form::Json),
     report("/api/v1/runs/{run}/report.md", Form::Markdown),
@@ -215,6 +219,8 @@ fn about(command: &Command) -> (Option<RunId>, Option<PolicyName>) {
         | Command::Why { .. }
         | Command::WasItYou { .. }
         | Command::Timeline { .. }
+        | Command::History { .. }
+        | Command::Forecast { .. }
         | Command::Halt { .. }
         | Command::Resume { .. }
         | Command::Clear { .. } => (None, None),
@@ -240,6 +246,8 @@ fn shape(door: &Door, ask: Ask, reply: Reply) -> Result<Response, Problem> {
             Json(runs).into_response()
         }
         (Ask::Timeline, Reply::Timeline(items)) => Json(items).into_response(),
+        (Ask::History, Reply::History(past)) => Json(past).into_response(),
+        (Ask::Forecast, Reply::Forecast(ahead)) => Json(ahead).into_response(),
         (Ask::Run, Reply::Run(run)) => Json(run).into_response(),
         (Ask::Report(form), Reply::Report(report)) => (
             [(header::CONTENT_TYPE, form.media_type())],

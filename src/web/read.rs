@@ -7,7 +7,7 @@ use super::problem::Problem;
 use crate::model::command::Command;
 use crate::model::ids::{AppId, PlanDigest, PolicyName, RunId};
 use axum::http::HeaderMap;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Days, NaiveDate, TimeDelta, Utc};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -19,6 +19,8 @@ const RUNS_MAX: usize = 500;
 const REASON_MAX: usize = 500;
 /// Longest subject, in characters: app ids of Marathon are shorter.
 const SUBJECT_MAX: usize = 256;
+/// How many days `forecast` looks ahead, unless `to` says otherwise.
+const FORECAST_DAYS: u64 = 30;
 /// How far back `timeline` goes, unless `since` says otherwise.
 const SINCE_DEFAULT: TimeDelta = TimeDelta::hours(24);
 
@@ -128,6 +130,25 @@ pub(super) fn command(ask: Ask, given: &Given, now: DateTime<Utc>) -> Result<Com
                 .map(|app| AppId::parse(app).map_err(Problem::invalid))
                 .transpose()?,
         },
+        Ask::History => match given.query.get("app") {
+            Some(app) => Command::History {
+                app: AppId::parse(app).map_err(Problem::invalid)?,
+            },
+            None => return Err(Problem::invalid("say of which app: ?app=/an/app")),
+        },
+        Ask::Forecast => {
+            let from = date(given, "from")?.unwrap_or(now.date_naive());
+            let last = || from.checked_add_days(Days::new(FORECAST_DAYS)).unwrap_or(from);
+            Command::Forecast {
+                from,
+                to: date(given, "to")?.unwrap_or_else(last),
+                policy: given
+                    .query
+                    .get("policy")
+                    .map(|name| policy_name(name))
+                    .transpose()?,
+            }
+        }
         Ask::Run => Command::DescribeRun { run: run(given)? },
         Ask::Report(_) => Command::Report { run: run(given)? },
         Ask::Plan => Command::Plan {
@@ -174,6 +195,20 @@ pub(super) fn command(ask: Ask, given: &Given, now: DateTime<Utc>) -> Result<Com
     })
 }
 
+/// `2026-11-23`.
+fn date(given: &Given, name: &str) -> Result<Option<NaiveDate>, Problem> {
+    let Some(text) = given.query.get(name) else {
+        return Ok(None);
+    };
+    match text.parse() {
+        Ok(date) if text.len() == 10 => Ok(Some(date)),
+        _ => Err(Problem::invalid(format!(
+            "`{name}` {:?} is not a date like 2026-11-23",
+            cut(text)
+        ))),
+    }
+}
+
 fn run(given: &Given) -> Result<RunId, Problem> {
     run_id(given.path.get("run").map_or("", String::as_str))
 }
@@ -201,7 +236,10 @@ fn run_id(text: &str) -> Result<RunId, Problem> {
 }
 
 fn policy(given: &Given) -> Result<PolicyName, Problem> {
-    let text = given.path.get("policy").map_or("", String::as_str);
+    policy_name(given.path.get("policy").map_or("", String::as_str))
+}
+
+fn policy_name(text: &str) -> Result<PolicyName, Problem> {
     let label = (1..=63).contains(&text.len())
         && text
             .bytes()
@@ -440,6 +478,45 @@ mod tests {
         assert_eq!(since(None, now()).unwrap(), now() - TimeDelta::hours(24));
         for bad in ["", "m", "30", "-1m", "30w", "9999999999h", "5ä"] {
             assert!(at(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn history_names_an_app_and_a_forecast_its_dates() {
+        check(
+            Ask::History,
+            given(&[], &[("app", "/shop/cart")], ""),
+            Ok(Command::History {
+                app: "/shop/cart".into(),
+            }),
+        );
+        check(Ask::History, given(&[], &[], ""), Err("say of which app"));
+        check(Ask::History, given(&[], &[("app", "cart")], ""), Err("cart"));
+        let day = |text: &str| text.parse::<NaiveDate>().unwrap();
+        check(
+            Ask::Forecast,
+            given(&[], &[("to", "2026-12-31"), ("policy", "cart")], ""),
+            Ok(Command::Forecast {
+                from: now().date_naive(),
+                to: day("2026-12-31"),
+                policy: Some("cart".into()),
+            }),
+        );
+        check(
+            Ask::Forecast,
+            given(&[], &[("from", "2026-01-01")], ""),
+            Ok(Command::Forecast {
+                from: day("2026-01-01"),
+                to: day("2026-01-31"),
+                policy: None,
+            }),
+        );
+        for bad in ["", "tomorrow", "2026-02-30", "2026-1-1"] {
+            check(
+                Ask::Forecast,
+                given(&[], &[("from", bad)], ""),
+                Err("is not a date"),
+            );
         }
     }
 

@@ -104,10 +104,10 @@ fn request(route: &super::api::Route, token: Option<&str>) -> Request<Body> {
         .path
         .replace("{run}", "r-7Q2MK4XN")
         .replace("{policy}", "cart");
-    let query = if route.ask == Ask::Why {
-        "?subject=cart"
-    } else {
-        ""
+    let query = match route.ask {
+        Ask::Why => "?subject=cart",
+        Ask::History => "?app=/shop/cart",
+        _ => "",
     };
     let body = match route.ask {
         Ask::Approve => r#"{"digest":"0123456789ab"}"#,

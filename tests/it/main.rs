@@ -1,5 +1,6 @@
 //! Behaviour that a person can see, and the shape of the source tree: one binary, linked once.
 
+mod abort_race;
 mod chat;
 mod contract;
 mod demo;
@@ -9,6 +10,8 @@ mod looks;
 mod marathon_answers;
 mod policy_files;
 mod process;
+mod published_numbers;
+mod rehearsal;
 mod restarts;
 mod slack_door;
 mod steady_state;

@@ -167,6 +167,8 @@ pub(in crate::cli) fn works() -> Works {
         save_snapshot: none(),
         why_snapshot: none(),
         timeline_journal: none(),
+        history_journal: none(),
+        rehearse: none(),
         forecast: none(),
         render: Arc::new(|report, form| format!("{form:?} of {}, alone", report.run).into_bytes()),
         audit_verify: none(),

@@ -167,6 +167,8 @@ pub fn reply(reply: &Reply, out: &Out) -> String {
         Reply::Why(view) => super::why::why(view, out),
         Reply::WasItYou(answer) => super::why::was_it_you(answer, out),
         Reply::Timeline(items) => super::why::timeline(items, out),
+        Reply::History(past) => super::past::past(past, out),
+        Reply::Forecast(ahead) => super::forecast::forecast(ahead, out),
         Reply::Stopped { done, open } => {
             let mut lines = vec![out.pen.paint(Tone::Strong, &clean(done))];
             if open.is_empty() {

@@ -3,6 +3,7 @@
 
 use super::HORIZON_DAYS;
 use super::windows::{Span, civil_text, date_in, is_work_day, open_windows, start_of};
+use crate::model::experiment::Control;
 use crate::model::policy::{Cadence, Count, FaultSpec, Limits, MinGap, Policy, Schedule};
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use sha2::{Digest, Sha256};
@@ -78,6 +79,47 @@ pub fn next_due(
             )
         })
         .find(|at| *at > after)
+}
+
+/// What the instants that have passed come to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// None has passed that was not served.
+    Nothing,
+    /// This one is due now.
+    Due(DateTime<Utc>),
+    /// The latest passed too long ago: it is written down as skipped, and with it those before. Never caught up.
+    Missed {
+        /// Which.
+        due: DateTime<Utc>,
+        /// In a sentence.
+        why: String,
+    },
+}
+
+/// Whether an instant is due now, from those up to `now` in order and the last one that was served or skipped.
+pub fn standing(instants: &[DateTime<Utc>], served: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Standing {
+    let waiting = instants
+        .iter()
+        .filter(|at| **at <= now && served.is_none_or(|last| **at > last));
+    let (Some(&due), earlier) = (waiting.clone().next_back(), waiting.count().saturating_sub(1)) else {
+        return Standing::Nothing;
+    };
+    let late = (now - due).to_std().unwrap_or_default();
+    if late <= MISSED_AFTER {
+        return Standing::Due(due);
+    }
+    let others = match earlier {
+        0 => String::new(),
+        n => format!(" ({n} earlier ones were missed too)"),
+    };
+    Standing::Missed {
+        due,
+        why: format!(
+            "missed: the operator came {} s after the planned moment{others}",
+            late.as_secs()
+        ),
+    }
 }
 
 /// Whether the schedule's minimum gap since the last real kill on the app is over.
@@ -269,19 +311,32 @@ pub(super) fn coin_gap(policy: &Policy) -> MinGap {
 
 /// From the first look to the end of the last recovery.
 pub(super) fn longest_run(policy: &Policy) -> TimeDelta {
+    let run = armed_for(policy).and_then(|all| all.checked_add(policy.hypothesis.baseline.at_most));
+    // Longer than any window: nothing fits.
+    run.and_then(|run| TimeDelta::from_std(run).ok())
+        .filter(|run| *run < TimeDelta::days(2))
+        .unwrap_or(TimeDelta::days(2))
+}
+
+/// From the first kill to the end of the last recovery, at most two days.
+pub fn longest_armed(policy: &Policy) -> Duration {
+    let most = Duration::from_secs(2 * 86_400);
+    armed_for(policy).map_or(most, |armed| armed.min(most))
+}
+
+fn armed_for(policy: &Policy) -> Option<Duration> {
     let FaultSpec::KillTasks { count, at_once, gap } = policy.fault;
     let tasks = match count {
         Count::Exactly(tasks) | Count::RandomUpTo(tasks) => tasks,
         Count::Percent(_) => policy.blast_radius.max_tasks,
     };
-    let steps = tasks.div_ceil(at_once.max(1)).max(1);
-    let hypothesis = &policy.hypothesis;
-    let each = gap.max(hypothesis.recovery.within);
-    let run = each
-        .checked_mul(steps)
-        .and_then(|all| all.checked_add(hypothesis.baseline.at_most));
-    // Longer than any window: nothing fits.
-    run.and_then(|run| TimeDelta::from_std(run).ok())
-        .filter(|run| *run < TimeDelta::days(2))
-        .unwrap_or(TimeDelta::days(2))
+    let control = &policy.hypothesis.control;
+    let slots = match control {
+        // As many slots without a kill as with one.
+        Control::Sham { .. } => tasks.div_ceil(at_once.max(1)).max(1).saturating_mul(2),
+        _ => tasks.div_ceil(at_once.max(1)).max(1),
+    };
+    gap.max(control.slot())
+        .max(policy.hypothesis.recovery.within)
+        .checked_mul(slots)
 }

@@ -5,7 +5,7 @@ pub mod cadence;
 pub mod forecast;
 pub mod windows;
 
-pub use cadence::{MISSED_AFTER, TooSoon, due, gap_allows, next_due};
+pub use cadence::{MISSED_AFTER, Standing, TooSoon, due, gap_allows, longest_armed, next_due, standing};
 pub use windows::{Closed, is_work_day, open_until, open_windows, windows_of};
 
 /// No question looks further ahead than this many days: a schedule without an answer by then has none.

@@ -849,3 +849,28 @@ fn several_apps_share_the_turns_of_a_policy() {
             .all(|m| m.app == "/shop/cart or /shop/stock" && m.held_back.is_none())
     );
 }
+
+#[test]
+fn a_moment_that_passed_five_minutes_ago_is_missed_and_never_caught_up() {
+    let first = utc("2026-06-01T08:00:00Z");
+    let hours: Vec<_> = (0..4).map(|n| first + TimeDelta::hours(n)).collect();
+    let ask = |served, now| standing(&hours, served, now);
+    assert_eq!(ask(None, first - TimeDelta::seconds(1)), Standing::Nothing);
+    assert_eq!(ask(None, first), Standing::Due(first));
+    assert_eq!(ask(None, first + TimeDelta::minutes(5)), Standing::Due(first));
+    assert_eq!(ask(Some(first), first + TimeDelta::minutes(5)), Standing::Nothing);
+    let late = ask(None, hours[3] + TimeDelta::seconds(301));
+    let Standing::Missed { due, why } = late else {
+        panic!("{late:?}");
+    };
+    // All four are over with the latest: what was not done then is not done now.
+    assert_eq!(
+        (due, why.as_str()),
+        (
+            hours[3],
+            "missed: the operator came 301 s after the planned moment (3 earlier ones were missed too)"
+        )
+    );
+    // An earlier one that was missed keeps nobody from the one that is due.
+    assert_eq!(ask(Some(first), hours[2]), Standing::Due(hours[2]));
+}

@@ -28,7 +28,7 @@ pub fn lower_bound(bad: u64, observed: u64, error: f64) -> f64 {
         return error.powf(1.0 / observed as f64);
     }
     // P(X ≥ k) at share p is the regularized incomplete beta I_p(k, n − k + 1).
-    quantile(bad as f64, (observed - bad + 1) as f64, error)
+    beta_quantile(bad as f64, (observed - bad + 1) as f64, error)
 }
 
 /// The one-sided upper bound with this chance of error for `bad` of `observed`; 1 when nothing was
@@ -41,14 +41,14 @@ pub fn upper_bound(bad: u64, observed: u64, error: f64) -> f64 {
     if bad == 0 {
         return 1.0 - error.powf(1.0 / observed as f64);
     }
-    quantile((bad + 1) as f64, (observed - bad) as f64, 1.0 - error)
+    beta_quantile((bad + 1) as f64, (observed - bad) as f64, 1.0 - error)
 }
 
 /// The quantile of a beta distribution, by halving.
 ///
 /// The inverse in the library starts from a guess and can leave its way for extreme shapes; sixty
 /// halvings of a monotone function can't.
-fn quantile(a: f64, b: f64, probability: f64) -> f64 {
+pub(crate) fn beta_quantile(a: f64, b: f64, probability: f64) -> f64 {
     let (mut low, mut high) = (0.0, 1.0);
     for _ in 0..60 {
         let middle = f64::midpoint(low, high);

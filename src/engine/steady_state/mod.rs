@@ -4,6 +4,7 @@
 //! ([`monitor`]), the *verdict* compares the experimental group with the control group once, at the end
 //! ([`verdict`]). A coincidental outage must stop a run, and must not count as a finding.
 
+pub mod advice;
 pub mod detector;
 mod groups;
 pub mod hard_line;

@@ -1,7 +1,9 @@
 //! Answers to commands, for one person.
 
 use super::{Message, Sheet, halt_button, report, run, still_open};
+use crate::model::forecast::Forecast;
 use crate::model::gate::GateAnswer;
+use crate::model::past::AppPast;
 use crate::model::view::{
     ClusterView, Exclusion, PlanView, PolicyView, Reply, RunView, Status, TimelineItem, WasIt, WasItYou, Why,
     WhyPolicy,
@@ -37,6 +39,8 @@ pub fn reply(reply: &Reply, now: DateTime<Utc>) -> Message {
                 .list("What we did", timeline(items), 2_900)
                 .done(lead)
         }
+        Reply::History(past) => history(past),
+        Reply::Forecast(ahead) => forecast(ahead),
         Reply::Stopped { done, open } => Sheet::new()
             .text(told(done, 2_000))
             .text(still_open(open))
@@ -341,6 +345,67 @@ fn was_it_you(answer: &WasItYou) -> Message {
         sheet = sheet.buttons(vec![halt_button()]);
     }
     sheet.foot(format!("As of {}", time(answer.at))).done(line)
+}
+
+fn history(past: &AppPast) -> Message {
+    let app = code(past.app.as_str(), 150);
+    let lead = match past.classes.first() {
+        None => format!("{app}: no experiment has ended, so there is no score."),
+        Some(first) => format!("{app}: {}", told(&first.sentence, 400)),
+    };
+    let classes = past.classes.iter().map(|class| {
+        let stale = class
+            .stale
+            .as_ref()
+            .map_or_else(String::new, |why| format!(" _{}_", told(why, 200)));
+        format!(
+            "• *{}*, {}: {}{stale}",
+            prose(class.cluster.as_str(), 60),
+            told(&class.class, 200),
+            told(&class.sentence, 300)
+        )
+    });
+    Sheet::new()
+        .text(lead.clone())
+        .list(
+            "By cluster and fault, never averaged",
+            classes.collect::<Vec<_>>(),
+            2_900,
+        )
+        .done(lead)
+}
+
+fn forecast(ahead: &Forecast) -> Message {
+    let (runs, kills) = ahead
+        .months
+        .iter()
+        .fold((0.0, 0.0), |sum, month| (sum.0 + month.runs, sum.1 + month.kills));
+    let lead = format!(
+        "From {} to {} about {runs:.1} runs and {kills:.1} kills are to be expected.",
+        ahead.from, ahead.to
+    );
+    let moments = ahead
+        .moments
+        .iter()
+        .filter(|m| m.held_back.is_none())
+        .map(|moment| {
+            let kills = match moment.kills_max {
+                0 => "rehearsal".to_owned(),
+                1 => "1 kill".to_owned(),
+                n => format!("up to {n} kills"),
+            };
+            format!(
+                "• {} {}: {kills} of {}",
+                time(moment.at),
+                code(moment.policy.as_str(), 80),
+                told(&moment.app, 200)
+            )
+        });
+    Sheet::new()
+        .text(lead.clone())
+        .list("When runs will begin", moments.collect::<Vec<_>>(), 2_500)
+        .foot(told(&ahead.remarks.join(" "), 1_000))
+        .done(lead)
 }
 
 fn timeline(items: &[TimelineItem]) -> Vec<String> {

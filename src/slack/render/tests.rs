@@ -1120,6 +1120,8 @@ fn help_reads_so() {
     `/heartbreak show RUN`: one run, whole
     `/heartbreak report RUN`: how a run ended and what it taught
     `/heartbreak timeline [30m, 2h, 7d] [APP]`: what we did
+    `/heartbreak history APP`: what the experiments on an app have taught
+    `/heartbreak forecast [POLICY]`: when runs will begin in the next 30 days
     `/heartbreak approve RUN DIGEST`: say yes to exactly this plan
     `/heartbreak deny RUN REASON`: say no to a plan
     `/heartbreak resume [REASON]`: lift a halt (admins)

@@ -48,6 +48,8 @@ pub struct Settings {
     pub outage: Option<Outage>,
     /// Where probes may look. Empty: nowhere but public addresses.
     pub allow_hosts: Vec<HostRule>,
+    /// Programs with their arguments that probes may run, word for word. Empty: none.
+    pub allow_commands: Vec<Vec<String>>,
     /// The seed of the schedule; `None`: one is made at first start and kept in the journal.
     pub seed: Option<SecretPlace>,
     /// How long an unanswered kill stays charged before observation may clear it (`Tq`).

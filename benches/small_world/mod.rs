@@ -307,7 +307,7 @@ impl SmallWorld {
         Self {
             operator,
             outside,
-            running: tokio::spawn(async move { serving.run().await }),
+            running: tokio::spawn(async move { Box::pin(serving.run()).await }),
             _policies: sender,
         }
     }

@@ -85,7 +85,7 @@ pub(super) fn policies_of(
     wanted: &[String],
 ) -> Result<Vec<Arc<Policy>>, Trouble> {
     let bad = |why: String| Trouble::new(Exit::BadInput, why);
-    let set = settings.map(|s| serve::known_clusters_only(Folder::new(&s.policy_dir).read().set, s));
+    let set = settings.map(|s| serve::fit_for(Folder::new(&s.policy_dir).read().set, s));
     let mut found = BTreeMap::new();
     if wanted.is_empty() {
         take(&mut found, set.unwrap_or_default().policies)?;

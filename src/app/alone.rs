@@ -55,7 +55,7 @@ pub async fn check(args: CheckArgs) -> Result<String, Trouble> {
     if let Some(path) = &args.settings {
         let settings = settings_of(path)?;
         good.push(format!("{}: good, every secret can be read", path.display()));
-        let set = serve::known_clusters_only(Folder::new(&settings.policy_dir).read().set, &settings);
+        let set = serve::fit_for(Folder::new(&settings.policy_dir).read().set, &settings);
         for (name, state) in &set.policies {
             match state {
                 PolicyState::Active(policy) => {
@@ -93,7 +93,7 @@ pub async fn check(args: CheckArgs) -> Result<String, Trouble> {
 /// `plan --save-snapshot`: looks at the policy's cluster and writes what was seen.
 pub async fn save_snapshot(args: PlanArgs) -> Result<String, Trouble> {
     let settings = settings_of(&args.settings)?;
-    let set = serve::known_clusters_only(Folder::new(&settings.policy_dir).read().set, &settings);
+    let set = serve::fit_for(Folder::new(&settings.policy_dir).read().set, &settings);
     let Some(PolicyState::Active(policy)) = set.policies.get(&args.policy.as_str().into()) else {
         return Err(Trouble::new(
             Exit::BadInput,
@@ -193,7 +193,7 @@ async fn ask_snapshot(settings: &Path, snapshot: &Path, command: Command) -> Res
             ),
         )
     })?;
-    let set = serve::known_clusters_only(Folder::new(&settings.policy_dir).read().set, &settings);
+    let set = serve::fit_for(Folder::new(&settings.policy_dir).read().set, &settings);
     let (_keep, policies) = watch::channel(Arc::new(set));
     let still = Arc::new(Still {
         at: snapshot.taken_at,

@@ -7,8 +7,9 @@ use crate::exit::Exit;
 use crate::journal::SqliteJournal;
 use crate::marathon;
 use crate::model::command::{Asked, Command, Person, Role, Via};
+use crate::model::experiment::Source;
 use crate::model::ids::ClusterName;
-use crate::model::policy::{PolicySet, PolicyState};
+use crate::model::policy::{Policy, PolicySet, PolicyState};
 use crate::operator::{Config, Operator, Ports};
 use crate::outage::OutagePager;
 use crate::policy::{Folder, keep_reading};
@@ -153,7 +154,7 @@ pub async fn start(settings: Settings) -> Result<Running, Trouble> {
     if !reading.problems.is_empty() {
         tracing::error!("{}", reading.problems);
     }
-    let (sender, policies) = watch::channel(Arc::new(known_clusters_only(reading.set, &settings)));
+    let (sender, policies) = watch::channel(Arc::new(fit_for(reading.set, &settings)));
     let events = Arc::new(Notify::new());
     let ports = Ports {
         clock: clock.clone(),
@@ -179,7 +180,7 @@ pub async fn start(settings: Settings) -> Result<Running, Trouble> {
         operator.clone(),
         routes(&settings, &operator, &clock, &own_token, &slack)?,
     );
-    tasks.spawn(async move { served.run().await });
+    tasks.spawn(async move { Box::pin(served.run()).await });
     let asking = slack.clone();
     tasks.spawn(async move { asking.keep_checking().await });
     tasks.spawn(read_folder(folder, sender, settings.clone()));
@@ -307,7 +308,7 @@ pub(super) fn clusters(
 pub(super) fn probes(settings: &Settings, own: SocketAddr) -> Result<Probes, Trouble> {
     Probes::new(&ProbeOptions {
         allow_hosts: settings.allow_hosts.iter().map(host_rule).collect(),
-        allow_commands: vec![],
+        allow_commands: settings.allow_commands.clone(),
         denied: denied(settings, own),
     })
     .map_err(|problems| {
@@ -349,23 +350,36 @@ fn pager(settings: &Settings) -> Result<OutagePager, Trouble> {
     .map_err(|why| Trouble::new(Exit::BadInput, format!("{why}; nothing was started")))
 }
 
-/// Suspends policies that name a cluster which the settings do not have.
-pub(super) fn known_clusters_only(mut set: PolicySet, settings: &Settings) -> PolicySet {
+/// Suspends policies that ask for what the settings do not have: a cluster, a command.
+pub(super) fn fit_for(mut set: PolicySet, settings: &Settings) -> PolicySet {
     for state in set.policies.values_mut() {
-        if let PolicyState::Active(policy) = state
-            && !settings.clusters.iter().any(|c| c.name == policy.cluster)
-        {
-            let names: Vec<_> = settings.clusters.iter().map(|c| c.name.to_string()).collect();
-            *state = PolicyState::Suspended {
-                why: format!(
-                    "spec.cluster is {:?}, and the settings name only {}",
-                    policy.cluster.as_str(),
-                    names.join(", ")
-                ),
-            };
+        let PolicyState::Active(policy) = state else {
+            continue;
+        };
+        if let Some(why) = unfit(policy, settings) {
+            *state = PolicyState::Suspended { why };
         }
     }
     set
+}
+
+/// Why a policy can't be followed with these settings.
+fn unfit(policy: &Policy, settings: &Settings) -> Option<String> {
+    if !settings.clusters.iter().any(|c| c.name == policy.cluster) {
+        let names: Vec<_> = settings.clusters.iter().map(|c| c.name.to_string()).collect();
+        return Some(format!(
+            "spec.cluster is {:?}, and the settings name only {}",
+            policy.cluster.as_str(),
+            names.join(", ")
+        ));
+    }
+    let mut sources = policy.hypothesis.probes.iter().flat_map(|p| p.source.parts());
+    sources.find_map(|source| match source {
+        Source::Command { argv } if !settings.allow_commands.contains(argv) => Some(format!(
+            "a probe runs {argv:?}, and probes.allowCommands of the settings does not allow just that"
+        )),
+        _ => None,
+    })
 }
 
 /// Reads the folder whenever it changes, and now and then.
@@ -374,7 +388,7 @@ async fn read_folder(folder: Folder, sender: watch::Sender<Arc<PolicySet>>, sett
     let pass_on = async move {
         while read.changed().await.is_ok() {
             let set = read.borrow_and_update().clone();
-            let set = Arc::new(known_clusters_only((*set).clone(), &settings));
+            let set = Arc::new(fit_for((*set).clone(), &settings));
             sender.send_if_modified(|known| {
                 let changed = **known != *set;
                 if changed {

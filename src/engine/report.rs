@@ -1,7 +1,7 @@
 //! Puts the record of a run together from what the journal kept. Pure, so that a report that got lost can
 //! be written again, the same to the letter.
 
-use super::steady_state::recovery;
+use super::steady_state::{lines, recovery};
 use crate::model::experiment::Sample;
 use crate::model::gate::Judgement;
 use crate::model::report::{EvidencePoint, HealthPoint, Report, SCHEMA};
@@ -17,6 +17,9 @@ pub fn assemble(
     operator: &str,
     kills_after_breach: u32,
 ) -> Report {
+    // What waited for a line of the baseline is judged by it here, so that before and after are compared by
+    // the same line.
+    let samples = lines::judged_all(&run.plan.hypothesis, &samples).into_owned();
     let recoveries = recovery::recoveries(&run.plan, &run.intents, &health, &samples);
     let armed = run
         .intents

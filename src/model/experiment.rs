@@ -5,7 +5,8 @@ mod source;
 
 pub use reading::{Detail, Masked, Phases, Reading, Sample};
 pub use source::{
-    AnyOf, Decimal, Graphite, Haproxy, Http, Influxdb, JsonRule, JsonWant, Prometheus, Source, StatusRange,
+    AnyOf, Decimal, Graphite, Haproxy, Http, Influxdb, JsonRule, JsonWant, Prometheus, SHARE_COUNTS_AS,
+    Source, StatusRange,
 };
 
 use super::ids::{AppId, ProbeName};
@@ -55,6 +56,9 @@ pub struct Hypothesis {
     pub blind: Blindness,
     /// Failed requests in the armed window that end the run, when given.
     pub budget: Option<u64>,
+    /// What is asked to tell "we are cut off" from "the service is down"; Marathon when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub self_check: Option<String>,
     /// At least one with role `abort` in a policy that kills.
     pub probes: Vec<ProbeSpec>,
     /// How control and experiment are told apart. What an older version wrote has none: before/after.
@@ -270,6 +274,12 @@ pub enum ValueRule {
     /// At most this much above the mean of the baseline (a negative number: below it), in per cent.
     BaselinePercent(i32),
 }
+
+/// Requests of a baseline below which its 99th percentile says little (`steady-state` §2.3).
+pub const P99_REQUESTS: u32 = 1_000;
+
+/// Samples of a baseline below which its mean says little.
+pub const MEAN_SAMPLES: u32 = 30;
 
 impl fmt::Display for ValueRule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -7,7 +7,7 @@ use super::Operator;
 use crate::engine::gates::Watched;
 use crate::engine::lifecycle::WatchView;
 use crate::engine::steady_state::monitor::Monitor;
-use crate::model::experiment::{AbortCause, Reading, Sample, Source};
+use crate::model::experiment::{AbortCause, Http, ProbeSpec, Reading, Role, Sample, Source, StatusRange};
 use crate::model::ids::{ProbeName, RunId};
 use crate::model::plan::Plan;
 use crate::model::report::{EvidencePoint, HealthPoint};
@@ -42,6 +42,8 @@ struct State {
     /// Since when as many tasks of every app serve as when the run was planned, seen by this watch.
     whole_since: Option<DateTime<Utc>>,
     evidence: BTreeMap<ProbeName, u32>,
+    /// Why the self-check got no answer, when it got none.
+    cut_off: Option<String>,
     stopped: bool,
 }
 
@@ -55,6 +57,7 @@ impl Watch {
             healthy: None,
             whole_since: None,
             evidence: BTreeMap::new(),
+            cut_off: None,
             stopped: false,
         };
         Self {
@@ -125,7 +128,16 @@ impl Watch {
             .last
             .values()
             .map(|s| match &s.reading {
-                Reading::Seen { observed, bad, .. } => format!("{}: {bad} of {observed} bad", s.probe),
+                Reading::Seen {
+                    observed,
+                    bad,
+                    detail,
+                    ..
+                } => {
+                    let masked = detail.as_ref().and_then(|d| d.masked);
+                    let masked = masked.map(|m| format!(", {m}")).unwrap_or_default();
+                    format!("{}: {bad} of {observed} bad{masked}", s.probe)
+                }
                 Reading::Blind { why } => format!("{}: blind ({why})", s.probe),
             })
             .collect()
@@ -134,6 +146,35 @@ impl Watch {
     /// Ends the watch after its current tick.
     pub fn stop(&self) {
         self.lock().stopped = true;
+    }
+}
+
+/// Whether a probe is looked at in this tick.
+fn is_due(probe: &ProbeSpec, interval: Duration, tick: u32) -> bool {
+    let every = probe.every.unwrap_or(interval).as_millis() / interval.as_millis().max(1);
+    u128::from(tick).is_multiple_of(every.max(1))
+}
+
+/// Why a self-check says that nobody can be reached, if it does.
+fn cut_off(reading: &Reading) -> Option<String> {
+    match reading {
+        Reading::Blind { why } => Some(why.clone()),
+        Reading::Seen { .. } if reading.is_silence() => Some("nobody answered it".into()),
+        Reading::Seen { .. } => None,
+    }
+}
+
+/// A sample that nobody answered says nothing of the service when nobody answers us elsewhere either: then
+/// it is blind. Both end a run, the one as blind, the other as harm.
+fn told_apart(sample: Sample, cut_off: Option<&str>) -> Sample {
+    match cut_off {
+        Some(why) if sample.reading.is_silence() => Sample {
+            reading: Reading::blind(format!(
+                "nobody answered, nor did the self-check ({why}): we may be cut off"
+            )),
+            ..sample
+        },
+        _ => sample,
     }
 }
 
@@ -181,13 +222,23 @@ impl Operator {
                     .probes
                     .iter()
                     .any(|p| p.source == Source::Marathon);
-            let (samples, apps) = tokio::join!(self.sample(&plan, at), async {
-                if wants_app {
-                    self.look_at(&plan).await
-                } else {
-                    Err("not looked at".to_owned())
-                }
-            });
+            let (samples, apps, self_check) = tokio::join!(
+                self.sample(&plan, at, tick),
+                async {
+                    if wants_app {
+                        self.look_at(&plan).await
+                    } else {
+                        Err("not looked at".to_owned())
+                    }
+                },
+                self.self_check(&plan),
+            );
+            if wants_app || self_check.is_some() {
+                watch.lock().cut_off = match self_check {
+                    Some(reading) => cut_off(&reading),
+                    None => apps.as_ref().err().cloned(),
+                };
+            }
             let mut measured = vec![];
             if let Ok(apps) = &apps {
                 measured.extend(apps.iter().map(|app| Measured::Health(health_point(app, at))));
@@ -213,6 +264,7 @@ impl Operator {
                     }
                 });
             for sample in samples.into_iter().chain(marathon) {
+                let sample = told_apart(sample, watch.lock().cut_off.as_deref());
                 self.take(&plan, &watch, &sample, &mut measured).await;
             }
             let overdue = watch.lock().monitor.overdue(clock.now());
@@ -227,7 +279,12 @@ impl Operator {
             let reached = u32::try_from(reached).unwrap_or(u32::MAX);
             for missed in tick.saturating_add(1)..reached {
                 let at = began + TimeDelta::from_std(interval * missed).unwrap_or_default();
-                for probe in &plan.hypothesis.probes {
+                for probe in plan
+                    .hypothesis
+                    .probes
+                    .iter()
+                    .filter(|p| is_due(p, interval, missed))
+                {
                     let reading = Reading::Blind {
                         why: "the tick was overrun".into(),
                     };
@@ -244,13 +301,13 @@ impl Operator {
     }
 
     /// One tick of every probe that is asked over the network.
-    async fn sample(&self, plan: &Plan, at: DateTime<Utc>) -> Vec<Sample> {
-        let timeout = plan.hypothesis.timeout;
+    async fn sample(&self, plan: &Plan, at: DateTime<Utc>, tick: u32) -> Vec<Sample> {
+        let (timeout, interval) = (plan.hypothesis.timeout, plan.hypothesis.interval);
         let probes = plan
             .hypothesis
             .probes
             .iter()
-            .filter(|p| p.source != Source::Marathon);
+            .filter(|p| p.source != Source::Marathon && is_due(p, interval, tick));
         join_all(probes.map(|probe| async move {
             let asked = self.ports.prober.take(&plan.run, probe, timeout);
             // The prober keeps its own time; this bound only covers a prober that breaks its promise.
@@ -268,6 +325,25 @@ impl Operator {
             }
         }))
         .await
+    }
+
+    /// Asks what the policy names to tell "we are cut off" from "the service is down"; `None` where it
+    /// names nothing, and the look at Marathon says it.
+    async fn self_check(&self, plan: &Plan) -> Option<Reading> {
+        let url = plan.hypothesis.self_check.clone()?;
+        let source = Source::Http(Http {
+            url,
+            requests: 1,
+            status: vec![StatusRange { from: 100, to: 599 }],
+            ..Http::default()
+        });
+        let spec = ProbeSpec::new("self-check", Role::Observe, source);
+        let asked = self.ports.prober.take(&plan.run, &spec, plan.hypothesis.timeout);
+        Some(tokio::select! {
+            biased;
+            reading = asked => reading,
+            () = self.ports.clock.sleep(plan.hypothesis.interval) => Reading::blind("no answer within the interval"),
+        })
     }
 
     /// Every app of the plan, or why one of them could not be seen: half a look is none.
@@ -295,15 +371,16 @@ impl Operator {
     async fn take(&self, plan: &Plan, watch: &Watch, sample: &Sample, measured: &mut Vec<Measured>) {
         let clock = &self.ports.clock;
         let seen = clock.elapsed();
-        let (breach, evidence) = {
+        let (breach, evidence, sample) = {
             let mut state = watch.lock();
             let breach = state.monitor.take(sample);
+            let sample = state.monitor.judged(sample);
             let evidence = state.monitor.evidence().get(&sample.probe).copied();
             if let Some(percent) = evidence {
                 state.evidence.insert(sample.probe.clone(), percent);
             }
             state.last.insert(sample.probe.clone(), sample.clone());
-            (breach, evidence)
+            (breach, evidence, sample)
         };
         let closed = breach
             .as_ref()
@@ -313,13 +390,11 @@ impl Operator {
             Reading::Blind { .. } => "blind",
         };
         metrics::counter!("heartbreak_probe_samples_total", "kind" => kind).increment(1);
-        measured.push(Measured::Sample(sample.clone()));
+        let at = sample.at;
+        let probe = sample.probe.clone();
+        measured.push(Measured::Sample(sample));
         if let Some(percent) = evidence {
-            measured.push(Measured::Evidence(EvidencePoint {
-                at: sample.at,
-                probe: sample.probe.clone(),
-                percent,
-            }));
+            measured.push(Measured::Evidence(EvidencePoint { at, probe, percent }));
             metrics::gauge!("heartbreak_evidence_ratio").set(f64::from(percent) / 100.0);
         }
         if let (Some(cause), Some(closed)) = (breach, closed) {
@@ -389,5 +464,65 @@ fn health_point(app: &App, at: DateTime<Utc>) -> HealthPoint {
         instances: app.instances,
         running: count(&|s| *s == TaskState::Running),
         staged: count(&|s| matches!(s, TaskState::Staging | TaskState::Starting)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::experiment::Detail;
+
+    fn silent() -> Reading {
+        Reading::Seen {
+            observed: 5,
+            bad: 5,
+            slowest_ms: None,
+            detail: Some(Box::new(Detail {
+                unanswered: 5,
+                ..Detail::default()
+            })),
+        }
+    }
+
+    /// What becomes of a reading, with what the self-check says.
+    fn judged(reading: Reading, cut_off: Option<&str>) -> Reading {
+        let sample = Sample {
+            at: DateTime::UNIX_EPOCH,
+            probe: "edge".into(),
+            reading,
+        };
+        told_apart(sample, cut_off).reading
+    }
+
+    #[test]
+    fn silence_on_both_sides_is_blindness_and_on_one_side_harm() {
+        let Reading::Blind { why } = judged(silent(), Some("no route")) else {
+            panic!("not blind");
+        };
+        assert_eq!(
+            why,
+            "nobody answered, nor did the self-check (no route): we may be cut off"
+        );
+        assert_eq!(judged(silent(), None), silent());
+        // Somebody answered, badly: so we are not cut off, whatever the self-check says.
+        let bad = Reading::seen(5, 5);
+        assert_eq!(judged(bad.clone(), Some("no route")), bad);
+    }
+
+    #[test]
+    fn a_self_check_that_answers_anything_has_answered() {
+        assert_eq!(cut_off(&Reading::seen(1, 1)), None);
+        assert_eq!(cut_off(&silent()).as_deref(), Some("nobody answered it"));
+        assert_eq!(cut_off(&Reading::blind("no route")).as_deref(), Some("no route"));
+    }
+
+    #[test]
+    fn a_probe_with_its_own_distance_is_looked_at_that_often() {
+        let second = Duration::from_secs(1);
+        let mut probe = ProbeSpec::new("edge", Role::Verdict, Source::Marathon);
+        let due = |probe: &ProbeSpec| (0..=30).filter(|tick| is_due(probe, second, *tick)).count();
+        assert_eq!(due(&probe), 31);
+        probe.every = Some(15 * second);
+        assert_eq!(due(&probe), 3);
     }
 }

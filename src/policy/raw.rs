@@ -4,14 +4,17 @@
 //! the completeness test of `policies/README.md` come from it. What the fields mean, and what is
 //! refused although it can be read, is `validate`'s.
 
+mod probe;
 mod schema;
 mod steady_state;
 
-pub use schema::{field_paths, schema};
-pub use steady_state::{
-    Baseline, Blind, Body, Budget, Control, Design, Dip, Http, Marathon, Probe, Recovery, Role, Share,
-    SlowerThan, Source, Status, SteadyState, Tcp,
+pub use probe::{
+    AnyOf, Body, Command, Dip, DnsFailure, Graphite, Haproxy, Http, Influxdb, Marathon, Number, Probe,
+    Prometheus, Relative, Role, Scalar, Share, SlowerThan, SlowerThanBaseline, Source, Status, Tcp, To,
+    Value,
 };
+pub use schema::{field_paths, schema};
+pub use steady_state::{Baseline, Blind, Budget, Control, Design, Recovery, SteadyState};
 
 use super::problem::Scribe;
 use super::read::{At, Day, Lasting, Minute, Place, Read, Text, Workdays, choice, record};

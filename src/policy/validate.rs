@@ -5,24 +5,30 @@
 //! not compile. What depends on the live cluster (a radius that rounds to zero, an app that is not
 //! there) is not asked here; the planner says it.
 
+mod address;
 mod approval;
 mod control;
 mod owners;
+mod probe;
+mod promql;
 mod schedule;
 mod scope;
+mod source;
 mod steady_state;
+mod tolerance;
 
+pub(crate) use address::web_address;
 use approval::approval_of;
 pub use owners::owners;
+pub use probe::clean_requests;
 pub(crate) use schedule::{IcsFrom, holidays, zone};
 use schedule::{schedule_of, windows_must_hold_a_run};
 use scope::scope_of;
-pub use steady_state::clean_requests;
-pub(crate) use steady_state::web_address;
 
 use super::problem::{Scribe, Span};
 use super::raw::{self, PolicyFile};
 use super::read::{At, Text, brief};
+use crate::model::experiment::Source;
 use crate::model::ids::{ClusterName, PolicyDigest, PolicyName};
 use crate::model::plan::{canonical, hex};
 use crate::model::policy::{
@@ -289,7 +295,7 @@ fn spec_of(raw: &raw::Spec, scribe: &mut Scribe) -> Option<Spec> {
                 "`mode: enforce` without a probe of `role: abort`: nothing could stop a run that hurts",
                 "give one probe `role: abort`, or write `mode: rehearse`",
             );
-        } else if !abort.is_empty() && abort.iter().all(|p| p.source.kind() == "marathon") {
+        } else if !abort.is_empty() && abort.iter().all(|p| p.source == Source::Marathon) {
             scribe.error(
                 steady_place,
                 "the only abort probe asks Marathon, which may be minutes late",

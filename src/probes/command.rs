@@ -159,3 +159,5 @@ fn judge(status: ExitStatus, printed: &str, rule: Option<&ValueRule>, memory: &m
         },
     }
 }
+#[cfg(test)]
+mod tests;

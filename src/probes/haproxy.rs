@@ -233,3 +233,5 @@ fn read(csv: &[u8], backend: &str) -> Result<Look, String> {
         rows,
     })
 }
+#[cfg(test)]
+mod tests;

@@ -185,6 +185,7 @@ fn sum_up(answers: impl IntoIterator<Item = Answer>, resolving: Duration) -> Rea
     let (mut slowest, mut detail) = (Duration::ZERO, Detail::default());
     for answer in answers {
         observed += 1;
+        detail.pending |= answer.timed;
         match answer.shown {
             Shown::Unknown(why) => return Reading::blind(why),
             Shown::Good if answer.timed => {

@@ -1,11 +1,7 @@
 //! From a number to a reading.
 
 use super::Memory;
-use crate::model::experiment::{Detail, Reading, ValueRule};
-
-/// A share that says nothing of how many requests it is made of counts as so many: few enough that a
-/// verdict does not take it for certainty, many enough that a baseline can show a limit of 1 %.
-pub(crate) const SHARE_OF_UNKNOWN: u32 = 100;
+use crate::model::experiment::{Detail, Reading, SHARE_COUNTS_AS, ValueRule};
 
 /// The tolerance for a number, as the probe has it.
 ///
@@ -13,7 +9,7 @@ pub(crate) const SHARE_OF_UNKNOWN: u32 = 100;
 /// baseline is not known here: then the number is good until the engine has judged it.
 ///
 /// Without a rule it is a bad share from 0 to 1: of `requests` requests where that is known, otherwise
-/// of [`SHARE_OF_UNKNOWN`], with what is lost by rounding carried over to the next sample.
+/// of [`SHARE_COUNTS_AS`], with what is lost by rounding carried over to the next sample.
 pub(super) fn judge(
     value: f64,
     rule: Option<&ValueRule>,
@@ -25,6 +21,7 @@ pub(super) fn judge(
     }
     let detail = |value| {
         Some(Box::new(Detail {
+            pending: matches!(rule, Some(ValueRule::BaselinePercent(_))),
             value: Some(value),
             ..Detail::default()
         }))
@@ -62,10 +59,10 @@ pub(super) fn judge(
             (observed as u32, (value * observed).round() as u32)
         }
         None => {
-            let exact = value * f64::from(SHARE_OF_UNKNOWN) + memory.carried;
-            let bad = exact.floor().clamp(0.0, f64::from(SHARE_OF_UNKNOWN));
+            let exact = value * f64::from(SHARE_COUNTS_AS) + memory.carried;
+            let bad = exact.floor().clamp(0.0, f64::from(SHARE_COUNTS_AS));
             memory.carried = (exact - bad).clamp(0.0, 1.0);
-            (SHARE_OF_UNKNOWN, bad as u32)
+            (SHARE_COUNTS_AS, bad as u32)
         }
     };
     Reading::Seen {

@@ -128,6 +128,7 @@ fn hypothesis() -> Hypothesis {
             abort_after: 3,
         },
         budget: Some(500),
+        self_check: None,
         probes: vec![
             ProbeSpec {
                 dip: Some(Dip {

@@ -301,8 +301,8 @@ record! {
     Probes {
         /// Names, `*.domain`, and networks such as `10.0.0.0/8`.
         allow_hosts: Vec<At<Text>>,
-        /// Has to be empty.
-        allow_commands: Vec<At<Text>>,
+        /// Programs that probes may run: each a list of its path and its arguments, word for word. Default: none.
+        allow_commands: Vec<At<Vec<At<Text>>>>,
     }
 }
 

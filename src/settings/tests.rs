@@ -15,7 +15,7 @@ calendar: { timezone: Europe/Madrid, holidays: [ 2026-12-25 ] }
 slack: { teamId: T012AB3CD, appId: A012AB3CD, botTokenFile: bot, signingSecretFile: signing, channel: C012AB3CD, admins: [U012AB3CD] }
 api: { tokens: [ { name: ci, role: viewer, sha256: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08 } ] }
 outage: { alertmanager: { url: "http://alerts:9093", matchers: ["severity=page"] } }
-probes: { allowHosts: ["*.example.net", "10.0.0.0/8", cart], allowCommands: [] }
+probes: { allowHosts: ["*.example.net", "10.0.0.0/8", cart], allowCommands: [ ["/usr/local/bin/check", cart] ] }
 labels: { optIn: { chaos: opt-in }, team: team }
 store: sqlite
 quarantine: 5m
@@ -73,6 +73,7 @@ fn everything_that_is_written_is_understood() {
         }
     );
     assert_eq!(s.allow_hosts[2], HostRule::Name("cart".into()));
+    assert_eq!(s.allow_commands, [["/usr/local/bin/check", "cart"]]);
     assert!(matches!(s.outage, Some(Outage::Alertmanager { .. })));
 }
 
@@ -192,7 +193,16 @@ fn what_is_wrong_is_told() {
         "10.0.0.0/33",
         "is not a host, a domain or a network",
     );
-    check("allowCommands: []", "allowCommands: [x]", "commands are not run");
+    check(
+        "allowCommands: [ [\"/usr",
+        "allowCommands: [ [\"usr",
+        "begin with the path of a program",
+    );
+    check(
+        "allowCommands: [ [\"/usr/local/bin/check\", cart] ]",
+        "allowCommands: [ \"/bin/x\" ]",
+        "a list is wanted",
+    );
     check("optIn: { chaos: opt-in }", "optIn: {}", "exactly one label");
     check(
         "store: sqlite",

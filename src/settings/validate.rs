@@ -113,13 +113,11 @@ impl Judge<'_> {
             allow_hosts,
             allow_commands,
         } = &*or_default(probes);
-        if let Some(list) = allow_commands.as_ref().filter(|c| !c.value.is_empty()) {
-            self.scribe.error(
-                list.at,
-                "`allowCommands` is not available: commands are not run by this version",
-                "remove it",
-            );
-        }
+        let allow_commands = allow_commands
+            .iter()
+            .flat_map(|commands| &commands.value)
+            .filter_map(|argv| self.command(argv))
+            .collect();
         let allow_hosts = allow_hosts
             .iter()
             .flat_map(|h| &h.value)
@@ -169,9 +167,27 @@ impl Judge<'_> {
                 None => None,
             },
             allow_hosts,
+            allow_commands,
             seed,
             quarantine: tq,
         })
+    }
+
+    /// A program that probes may run. Its path is written out: no search path decides which one it is.
+    fn command(&mut self, argv: &At<Vec<At<Text>>>) -> Option<Vec<String>> {
+        if !argv
+            .value
+            .first()
+            .is_some_and(|program| program.value.0.starts_with('/'))
+        {
+            self.scribe.error(
+                argv.at,
+                "an allowed command does not begin with the path of a program",
+                "write it whole: `allowCommands: [ [\"/usr/local/bin/check\", \"cart\"] ]`",
+            );
+            return None;
+        }
+        Some(argv.value.iter().map(|word| word.value.0.clone()).collect())
     }
 
     fn listen(&mut self, text: &Option<At<Text>>) -> Option<SocketAddr> {

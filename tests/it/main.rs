@@ -9,6 +9,8 @@ mod gates;
 mod looks;
 mod marathon_answers;
 mod policy_files;
+mod probes_haproxy;
+mod probes_prometheus;
 mod process;
 mod published_numbers;
 mod rehearsal;

@@ -847,7 +847,7 @@ async fn one_process(process: Process, policies: watch::Receiver<Arc<PolicySet>>
         .operator
         .lock()
         .unwrap_or_else(std::sync::PoisonError::into_inner) = Some(operator.clone());
-    operator.run().await;
+    Box::pin(operator.run()).await;
 }
 
 /// What happens by itself: time, deaths, deployments, degradation, clocks, and people with halts.

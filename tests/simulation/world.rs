@@ -176,6 +176,7 @@ impl Setup {
                     abort_after: 3,
                 },
                 budget: None,
+                self_check: None,
                 probes: vec![ProbeSpec {
                     max: Share::percent(5),
                     ..ProbeSpec::new(

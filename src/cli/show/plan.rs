@@ -126,12 +126,14 @@ fn probe(spec: &ProbeSpec) -> String {
         Role::Verdict => "for the verdict only",
         Role::Observe => "only drawn",
     };
+    let good = spec.value.as_ref().map(|rule| format!(", good is {rule}"));
     format!(
-        "{}: at most {} bad, {role} ({} {})",
+        "{}: at most {} bad, {role} ({} {}{})",
         spec.name,
         spec.max,
         spec.source.kind(),
-        spec.source
+        spec.source,
+        good.unwrap_or_default()
     )
 }
 

@@ -95,6 +95,7 @@ pub(in crate::cli) fn plan() -> Plan {
                 abort_after: 5,
             },
             budget: None,
+            self_check: None,
             probes: vec![ProbeSpec::new(
                 "checkout",
                 Role::Abort,

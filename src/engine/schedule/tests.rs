@@ -614,6 +614,7 @@ fn policy(cadence: Cadence) -> Policy {
                 abort_after: 3,
             },
             budget: None,
+            self_check: None,
             probes: vec![],
             control: Default::default(),
             margin: None,

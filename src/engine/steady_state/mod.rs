@@ -9,6 +9,7 @@ pub mod detector;
 mod groups;
 pub mod hard_line;
 pub mod intervals;
+pub mod lines;
 pub mod monitor;
 pub mod recovery;
 pub mod verdict;
@@ -182,6 +183,7 @@ pub(crate) mod testing {
                 abort_after: 3,
             },
             budget: None,
+            self_check: None,
             probes: vec![probe("edge", Role::Abort)],
             control: Control::BeforeAfter,
             margin: None,

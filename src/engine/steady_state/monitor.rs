@@ -5,6 +5,7 @@
 
 use super::detector::Detector;
 use super::hard_line::{crosses, upper_bound};
+use super::lines::Lines;
 use super::{Tick, covers, earlier, later, percent, span, stretch};
 use crate::model::experiment::{AbortCause, Hypothesis, ProbeSpec, Reading, Sample, Share, Source};
 use crate::model::gate::Answer;
@@ -56,6 +57,7 @@ pub struct Monitor {
     last_kill: Option<DateTime<Utc>>,
     failed: u64,
     watches: Vec<Watch>,
+    lines: Lines,
 }
 
 /// What is known through one abort probe.
@@ -74,6 +76,8 @@ struct Watch {
     missed: u32,
     first_missed: Option<DateTime<Utc>>,
     why_missed: String,
+    /// What a control has shown lately, oldest first; only for a limit that follows it.
+    control: VecDeque<Tick>,
 }
 
 impl Monitor {
@@ -95,13 +99,16 @@ impl Monitor {
             last_kill: None,
             failed: 0,
             watches,
+            lines: Lines::new(hypothesis),
         }
     }
 
-    /// Goes from baseline to armed, just before the first kill. Arming twice changes nothing.
+    /// Goes from baseline to armed, just before the first kill: what the baseline has shown is fixed as
+    /// the line for what follows it. Arming twice changes nothing.
     pub fn arm(&mut self, at: DateTime<Utc>) {
         if self.armed.is_none() {
             self.armed = Some(at);
+            self.lines.fix();
             self.failed = 0;
             for watch in &mut self.watches {
                 watch.detector.reset();
@@ -125,9 +132,21 @@ impl Monitor {
     /// Samples of probes that cannot abort are ignored. A reading with nothing observed, or with
     /// more bad than observed, counts as blind.
     pub fn take(&mut self, sample: &Sample) -> Option<AbortCause> {
+        let mut probes = self.hypothesis.probes.iter();
+        if let Some(of) = probes
+            .find(|p| p.name == sample.probe)
+            .and_then(|p| p.control_for.clone())
+        {
+            self.control(&Sample {
+                probe: of,
+                ..sample.clone()
+            });
+        }
+        self.lines.collect(sample);
+        let sample = &*self.lines.judged(sample);
         let index = self.watches.iter().position(|w| w.spec.name == sample.probe)?;
         self.began = Some(self.began.map_or(sample.at, |began| began.min(sample.at)));
-        let lines = self.lines(&self.watches[index].spec, sample.at);
+        let lines = self.lines(&self.watches[index], sample.at);
         let keep = self
             .hypothesis
             .recovery
@@ -176,6 +195,31 @@ impl Monitor {
         })
     }
 
+    /// A sample as [`take`](Self::take) judges it: by the lines that the baseline drew, once they are fixed.
+    pub fn judged(&self, sample: &Sample) -> Sample {
+        self.lines.judged(sample).into_owned()
+    }
+
+    /// Takes note of what a control shows at the same time, for the abort probe of that name: it may
+    /// loosen the limit of the samples that come after it.
+    pub fn control(&mut self, sample: &Sample) {
+        let keep = self.hypothesis.interval.saturating_mul(4);
+        let (Some(watch), Some(tick)) = (
+            self.watches.iter_mut().find(|w| w.spec.name == sample.probe),
+            Tick::of(sample),
+        ) else {
+            return;
+        };
+        let Some(relative) = watch.spec.relative else {
+            return;
+        };
+        watch.control.push_back(tick);
+        let oldest = earlier(tick.at, relative.window.saturating_add(keep));
+        while watch.control.front().is_some_and(|tick| tick.at < oldest) {
+            watch.control.pop_front();
+        }
+    }
+
     /// Whether samples have stayed away for so long that the run has to end.
     ///
     /// [`take`](Self::take) hears of blind samples only when somebody delivers them; a prober that
@@ -184,12 +228,12 @@ impl Monitor {
         let armed = self.armed?;
         let h = &self.hypothesis;
         // One interval more than for delivered misses: an answer may be on its way.
-        let patience = BLIND_AT_LEAST.max(h.interval.saturating_mul(h.blind.abort_after.max(1))) + h.interval;
         self.watches.iter().find_map(|watch| {
+            let patience = BLIND_AT_LEAST.max(h.interval.saturating_mul(watch.abort_after(h))) + h.interval;
             let last = watch.recent.back().map_or(armed, |tick| tick.at.max(armed));
             (now > later(last, patience)).then(|| AbortCause::Blind {
                 probe: watch.spec.name.clone(),
-                missed: watch.missed.max(h.blind.abort_after),
+                missed: watch.missed.max(watch.abort_after(h)),
                 why: format!(
                     "no sample for {}",
                     span((now - last).to_std().unwrap_or_default())
@@ -235,13 +279,16 @@ impl Monitor {
         let least = self.hypothesis.baseline.at_least;
         let missing = (measured < least)
             .then(|| format!("{} of {} measured", span(measured), span(least)))
-            .or_else(|| self.watches.iter().find_map(Watch::missing_in_baseline));
+            .or_else(|| self.watches.iter().find_map(Watch::missing_in_baseline))
+            .or_else(|| self.lines.missing());
         match missing {
             None => Steady {
                 why: self
                     .watches
                     .iter()
                     .map(Watch::baseline_in_words)
+                    .chain(self.lines.in_words())
+                    .chain(self.warnings())
                     .collect::<Vec<_>>()
                     .join("; "),
             },
@@ -253,6 +300,27 @@ impl Monitor {
             },
             Some(why) => Measuring { why },
         }
+    }
+
+    /// What a baseline that passes does not bode well for: a limit so near to what there is without any
+    /// kill that the run will abort on noise.
+    pub fn warnings(&self) -> Vec<String> {
+        let near = |watch: &&Watch| {
+            watch.baseline.observed > 0 && watch.spec.max.as_f64() < 2.0 * watch.baseline_upper()
+        };
+        self.watches
+            .iter()
+            .filter(near)
+            .map(|watch| {
+                let Watch { spec, .. } = watch;
+                format!(
+                    "warning: the limit of {} is less than twice what the baseline of {} is sure of ({}), so noise may abort the run",
+                    spec.max,
+                    spec.name,
+                    percent(watch.baseline_upper())
+                )
+            })
+            .collect()
     }
 
     /// The gate's answer to "does the hypothesis hold?"
@@ -376,9 +444,10 @@ impl Monitor {
     }
 
     /// The lines for a sample that was due at `at`. Both are fixed before the sample is taken.
-    fn lines(&self, spec: &ProbeSpec, at: DateTime<Utc>) -> Lines {
-        let declared = Lines {
-            limit: spec.max,
+    fn lines(&self, watch: &Watch, at: DateTime<Utc>) -> LimitAndHard {
+        let spec = &watch.spec;
+        let declared = LimitAndHard {
+            limit: watch.relative_limit(at),
             hard: spec.hard,
         };
         let (Some(dip), Some(kill)) = (spec.dip, self.last_kill) else {
@@ -387,7 +456,7 @@ impl Monitor {
         // A sample that was under way when the kill left belongs to the dip.
         let begins = earlier(kill, self.hypothesis.interval);
         if begins < at && at < later(kill, dip.lasts) {
-            Lines {
+            LimitAndHard {
                 limit: declared.limit.max(dip.max),
                 hard: declared.hard.max(dip.max),
             }
@@ -398,7 +467,7 @@ impl Monitor {
 }
 
 /// The limit line and the hard line at a moment.
-struct Lines {
+struct LimitAndHard {
     limit: Share,
     hard: Share,
 }
@@ -415,7 +484,31 @@ impl Watch {
             missed: 0,
             first_missed: None,
             why_missed: String::new(),
+            control: VecDeque::new(),
         }
+    }
+
+    /// The limit for a sample that was due at `at`: the declared one, or `ratio` times the upper 95 %
+    /// bound of the control's bad share in the window before it, whichever is higher, and never more than
+    /// the hard line (`steady-state` §2.3). Only earlier control samples count, so it is fixed before the
+    /// sample is taken.
+    ///
+    /// A control that sees little does not loosen anything: its window needs so many requests that it
+    /// would leave the limit alone if all of them were good.
+    fn relative_limit(&self, at: DateTime<Utc>) -> Share {
+        let declared = self.spec.max;
+        let Some(relative) = self.spec.relative else {
+            return declared;
+        };
+        let from = earlier(at, relative.window);
+        let seen = Counts::of(self.control.iter().filter(|tick| from <= tick.at && tick.at < at));
+        let ratio = f64::from(relative.ratio_percent) / 100.0;
+        if ratio * upper_bound(0, seen.observed.max(1), BASELINE_ERROR) > declared.as_f64() {
+            return declared;
+        }
+        let followed = ratio * upper_bound(seen.bad, seen.observed, BASELINE_ERROR);
+        let followed = Share((followed.clamp(0.0, 1.0) * 1e6) as u32);
+        declared.max(followed.min(self.spec.hard))
     }
 
     fn miss(&mut self, sample: &Sample) {
@@ -444,13 +537,20 @@ impl Watch {
     /// The abort for blindness, when it has lasted for enough samples and for enough time up to `until`.
     fn blind_too_long(&self, until: DateTime<Utc>, hypothesis: &Hypothesis) -> Option<AbortCause> {
         let first = self.first_missed?;
-        let enough =
-            self.missed >= hypothesis.blind.abort_after.max(1) && until >= later(first, BLIND_AT_LEAST);
+        let enough = self.missed >= self.abort_after(hypothesis) && until >= later(first, BLIND_AT_LEAST);
         enough.then(|| AbortCause::Blind {
             probe: self.spec.name.clone(),
             missed: self.missed,
             why: self.why_missed.clone(),
         })
+    }
+
+    /// Missed samples in a row that abort; at least one.
+    fn abort_after(&self, hypothesis: &Hypothesis) -> u32 {
+        self.spec
+            .abort_after
+            .unwrap_or(hypothesis.blind.abort_after)
+            .max(1)
     }
 
     fn since(&self, from: DateTime<Utc>, to: DateTime<Utc>) -> impl Iterator<Item = &Tick> {

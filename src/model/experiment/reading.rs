@@ -46,6 +46,9 @@ pub struct Detail {
     /// Observations that were bad because nobody answered at all: refused, reset, timed out.
     #[serde(skip_serializing_if = "is_zero")]
     pub unanswered: u32,
+    /// Whether it waits for a line that the baseline draws; `bad` is then without what that line adds.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub pending: bool,
     /// How long each good answer took, in microseconds; only for a probe whose line for slow answers
     /// comes from the baseline, and only until it was judged by that line.
     #[serde(skip_serializing_if = "Vec::is_empty")]

@@ -198,6 +198,10 @@ impl fmt::Display for Decimal {
     }
 }
 
+/// A share that says nothing of how many requests it is made of counts as so many: few enough that a
+/// verdict does not take it for certainty, many enough that a baseline can show a limit of 1 %.
+pub const SHARE_COUNTS_AS: u32 = 100;
+
 /// A query of Prometheus that gives one number.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Prometheus {

@@ -39,6 +39,52 @@ fn every_example_loads() {
 }
 
 #[test]
+fn every_source_and_tolerance_is_in_an_example() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("policies/examples");
+    let reading = Folder::new(&path).read();
+    let mut kinds = std::collections::BTreeSet::new();
+    for state in reading.set.policies.values() {
+        let PolicyState::Active(policy) = state else {
+            panic!("{state:?}")
+        };
+        for probe in &policy.hypothesis.probes {
+            kinds.insert(probe.source.kind());
+            kinds.extend(probe.source.parts().iter().map(|part| part.kind()));
+        }
+    }
+    let all = [
+        "anyOf",
+        "command",
+        "graphite",
+        "haproxy",
+        "http",
+        "influxdb",
+        "marathon",
+        "prometheus",
+        "tcp",
+    ];
+    assert_eq!(kinds.into_iter().collect::<Vec<_>>(), all);
+    let texts: String = files_of(&path)
+        .unwrap()
+        .iter()
+        .map(|f| fs::read_to_string(f).unwrap())
+        .collect();
+    for word in [
+        "status:",
+        "regex:",
+        "jsonpath:",
+        "slowerThan: 2",
+        "baselineP99:",
+        "value:",
+        "baselinePercent:",
+        "dip:",
+        "selfCheck:",
+    ] {
+        assert!(texts.contains(word), "no example has `{word}`");
+    }
+}
+
+#[test]
 fn a_file_that_turns_bad_suspends_the_policy_it_held() {
     let dir = folder();
     let file = dir.path().join("a.yaml");

@@ -4,15 +4,28 @@ use super::PolicyFile;
 
 /// Every field of a policy file by its path, such as `spec.target.tasks.minAge`.
 pub fn field_paths() -> Vec<String> {
-    fn walk(schema: &serde_json::Value, root: &serde_json::Value, path: &str, out: &mut Vec<String>) {
+    /// `within` are the declarations on the way here: one that holds itself is not entered again.
+    fn walk<'s>(
+        schema: &'s serde_json::Value,
+        root: &'s serde_json::Value,
+        path: &str,
+        within: &[&'s str],
+        out: &mut Vec<String>,
+    ) {
         if let Some(name) = schema.get("$ref").and_then(|r| r.as_str()) {
             let target = name.rsplit('/').next().and_then(|n| root["$defs"].get(n));
-            return target.into_iter().for_each(|t| walk(t, root, path, out));
+            if within.contains(&name) {
+                return;
+            }
+            let within = [within, &[name]].concat();
+            return target.into_iter().for_each(|t| walk(t, root, path, &within, out));
         }
         for part in ["items", "anyOf"] {
             match schema.get(part) {
-                Some(serde_json::Value::Array(list)) => list.iter().for_each(|s| walk(s, root, path, out)),
-                Some(one) => walk(one, root, path, out),
+                Some(serde_json::Value::Array(list)) => {
+                    list.iter().for_each(|s| walk(s, root, path, within, out));
+                }
+                Some(one) => walk(one, root, path, within, out),
                 None => {}
             }
         }
@@ -24,13 +37,13 @@ pub fn field_paths() -> Vec<String> {
                     format!("{path}.{key}")
                 };
                 out.push(path.clone());
-                walk(value, root, &path, out);
+                walk(value, root, &path, within, out);
             }
         }
     }
     let root = schema_value();
     let mut out = vec![];
-    walk(&root, &root, "", &mut out);
+    walk(&root, &root, "", &[], &mut out);
     out
 }
 

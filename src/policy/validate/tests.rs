@@ -516,7 +516,8 @@ fn times_of_the_steady_state_fit_together() {
     steady("blind: { abortAfter: 0 }", "`abortAfter` is 0");
     steady("budget: { failedRequests: 0 }", "`failedRequests` is 0");
     steady("budget: {}", "`failedRequests` is missing");
-    steady("anyOf: []", "groups of vantage points");
+    steady("selfCheck: \"http://169.254.169.254/\"", "it is never probed");
+    steady("anyOf: []", "a group of vantage points is a source");
 }
 
 #[test]
@@ -613,6 +614,29 @@ fn two_apps_are_compared_probe_by_probe() {
         .map(|p| p.name.to_string());
     assert_eq!(counterpart.as_deref(), Some("other"));
     assert_eq!(hypothesis.verdict_probes().count(), 1);
+    let relative = |more: &str| {
+        let line = format!("        relative: {{ to: control{more} }}\n        share: {{ max: 1%");
+        good.replace("        share: { max: 1%", &line)
+    };
+    let spec = |text: &str| {
+        policy(text)
+            .hypothesis
+            .probes
+            .into_iter()
+            .find(|p| p.name.as_str() == "cart-edge")
+    };
+    let followed = spec(&relative("")).and_then(|p| p.relative).unwrap();
+    assert_eq!(
+        (followed.ratio_percent, followed.window),
+        (200, Duration::from_secs(10))
+    );
+    for (more, words) in [
+        (", ratio: 0.5", "`ratio` may be 1 to 10"),
+        (", window: 1s", "two samples (2s) to 30s"),
+    ] {
+        let said = problems(&relative(more)).join("\n");
+        assert!(said.contains(words), "{said}");
+    }
     steady(
         PARALLEL,
         "probe `cart-edge` has no counterpart that asks /shop/cart-b",
@@ -690,13 +714,131 @@ fn probes_look_at_sensible_places() {
         "more than one source",
     );
     source("", "the source is missing");
-    for later in ["prometheus", "haproxy", "graphite", "influxdb", "datadog"] {
-        source(
-            &format!("{later}: {{ url: x }}"),
-            "is not built into this version",
+    source("datadog: { url: x }", "is not built into this version");
+}
+
+#[test]
+fn metric_systems_are_asked_for_what_they_can_tell() {
+    source("prometheus: { url: \"http://p/\" }", "`query` is missing");
+    source(
+        "prometheus: { url: \"http://169.254.169.254/\", query: up, freshness: up }",
+        "it is never probed",
+    );
+    source(
+        "prometheus: { url: \"http://p/?x\", query: up, freshness: up }",
+        "a base address has no query",
+    );
+    source(
+        "prometheus: { url: \"http://p\", query: up }",
+        "needs `freshness`: its answers may be 5 minutes old",
+    );
+    source(
+        "prometheus: { url: \"http://p\", query: \"rate(x[5m])\", freshness: x }",
+        "looks back 5m at every sample, and there is a sample every 1s",
+    );
+    source("haproxy: { lbs: [], backend: b }", "it may be 1 to 16");
+    source(
+        "haproxy: { lbs: [\"http://lb1\", \"http://lb1\"], backend: b }",
+        "is there twice",
+    );
+    source("haproxy: { lbs: [\"http://lb1\"] }", "`backend` is missing");
+    source(
+        "haproxy: { lbs: [\"ftp://lb1\"], backend: b }",
+        "not http or https",
+    );
+    source(
+        "graphite: { url: \"http://g\", target: x }",
+        "`graphite` can't be an abort probe",
+    );
+    source(
+        "influxdb: { url: \"http://i\", db: d, query: \"SELECT x FROM y\" }",
+        "`influxdb` can't be an abort probe",
+    );
+    for query in [
+        "DROP DATABASE d",
+        "SELECT x INTO y FROM z",
+        "SELECT x FROM y; DROP SERIES",
+    ] {
+        let text = GOOD.replace("role: abort ", "role: verdict ").replace(
+            "http: { url: \"http://cart.example.net/health\", requests: 5 }",
+            &format!("influxdb: {{ url: \"http://i\", db: d, query: \"{query}\" }}"),
         );
+        let said = problems(&text).join("\n");
+        assert!(said.contains("not one `SELECT` that only reads"), "{said}");
     }
-    source("command: { argv: [x] }", "commands are not run by this version");
+    source(
+        "command: { argv: [] }",
+        "does not begin with the path of a program",
+    );
+    source(
+        "command: { argv: [check] }",
+        "does not begin with the path of a program",
+    );
+}
+
+#[test]
+fn a_group_asks_the_same_from_several_places() {
+    let http = "{ http: { url: \"http://a/\" } }";
+    source(&format!("anyOf: {{ sources: [ {http} ] }}"), "it may have 2 to 8");
+    source(
+        &format!("anyOf: {{ sources: [ {http}, {{ marathon: {{}} }} ] }}"),
+        "`marathon` can't stand in a group",
+    );
+    source(
+        &format!("anyOf: {{ sources: [ {http}, {{ anyOf: {{ sources: [ {http}, {http} ] }} }} ] }}"),
+        "`anyOf` can't stand in a group",
+    );
+    source(
+        &format!("anyOf: {{ sources: [ {http}, {http}, {http} ], quorum: 1 }}"),
+        "of 3 vantage points it may be 2 to 3",
+    );
+    source(
+        &format!("anyOf: {{ sources: [ {http}, {{ graphite: {{ url: \"http://g\", target: x }} }} ] }}"),
+        "`graphite` can't be an abort probe",
+    );
+}
+
+#[test]
+fn sources_that_collect_first_may_miss_five_samples() {
+    let with = |source: &str, more: &str| {
+        let text = GOOD
+            .replace(
+                "http: { url: \"http://cart.example.net/health\", requests: 5 }",
+                source,
+            )
+            .replace("    probes:\n", &format!("{more}    probes:\n"));
+        policy(&text).hypothesis.probes[0].abort_after
+    };
+    let prometheus = "prometheus: { url: \"http://p\", query: up, freshness: up }";
+    assert_eq!(with(prometheus, ""), Some(5));
+    assert_eq!(with(prometheus, "    blind: { abortAfter: 4 }\n"), None);
+    assert_eq!(with("http: { url: \"http://cart/\", requests: 5 }", ""), None);
+}
+
+#[test]
+fn a_baseline_must_be_able_to_show_what_a_tolerance_follows() {
+    let with = |from: &str, to: &str, more: &str| {
+        problems(
+            &GOOD
+                .replace(from, to)
+                .replace("        share: {", &format!("        {more}\n        share: {{")),
+        )
+        .join("\n")
+    };
+    let said = with("requests: 5", "requests: 1", "slowerThan: { baselineP99: 1.5 }");
+    assert!(
+        said.contains("at 1 requests/s the 1000 requests that a 99th percentile needs take 17m of baseline, but `baseline.max` is 10m"),
+        "{said}"
+    );
+    let said = with(
+        "role: abort                    # may end the run; at least one such probe is needed to enforce\n        source: { http: { url: \"http://cart.example.net/health\", requests: 5 } }",
+        "role: observe\n        every: 30s\n        source: { graphite: { url: \"http://g\", target: x } }",
+        "value: { baselinePercent: +25 }",
+    );
+    assert!(
+        said.contains("the 30 samples that the mean of a baseline needs take 15m, one every 30s, but `baseline.max` is 10m"),
+        "{said}"
+    );
 }
 
 /// Puts a line into the probe.
@@ -712,18 +854,45 @@ fn probe(line: &str, expected: &str) {
 #[test]
 fn tolerances_are_of_the_kinds_that_are_judged() {
     probe("slower_than: 300ms", "did you mean `slowerThan`?");
-    probe(
-        "slowerThan: { baselineP99: 1.5 }",
-        "limits relative to a baseline are not judged",
-    );
+    probe("slowerThan: { baselineP99: 1 }", "may be above 1, up to 100");
+    probe("slowerThan: { baselineP99: \"2\" }", "is not a number");
+    probe("slowerThan: {}", "`baselineP99` is missing");
     probe("slowerThan: 900ms", "less than the timeout of 800ms");
     probe("body: { regex: \"(\" }", "`regex` can't be used");
-    probe("body: { jsonpath: $.x }", "JSON paths are not judged");
-    probe("value: { min: 1 }", "tolerances on values are not judged");
+    probe("body: {}", "neither a `regex` nor a `jsonpath`");
+    probe("body: { equals: 1 }", "neither a `regex` nor a `jsonpath`");
+    probe("body: { jsonpath: $.x }", "needs to know what is wanted there");
     probe(
-        "relative: { to: control }",
-        "relative to a control are not judged",
+        "body: { jsonpath: $.x, equals: 1, exists: true }",
+        "one thing only",
     );
+    probe(
+        "body: { jsonpath: \"x[\", exists: true }",
+        "`jsonpath` can't be used",
+    );
+    probe(
+        "body: { jsonpath: $.x, min: 2, max: 1 }",
+        "`min` of 2 is above `max` of 1",
+    );
+    probe(
+        "body: { jsonpath: $.x, in: [] }",
+        "needs to know what is wanted there",
+    );
+    probe("value: { min: 1 }", "`value` has no meaning for a `http` source");
+    probe("value: {}", "`value` needs one tolerance");
+    probe("value: { min: 1, equals: 2 }", "`value` needs one tolerance");
+    probe("value: { min: 2, max: 1 }", "`min` of 2 is above `max` of 1");
+    probe("value: { min: 1s }", "`1s` is not a number");
+    probe("value: { min: .nan }", "`.nan` is not a number");
+    for percent in ["25", "+0", "+2000", "-101", "+1.5"] {
+        probe(
+            &format!("value: {{ baselinePercent: {percent} }}"),
+            "with its sign is wanted",
+        );
+    }
+    probe("every: 15s", "an abort probe is looked at every 1s");
+    probe("relative: { to: control }", "this design has none");
+    probe("relative: { ratio: 2 }", "`to` is missing");
     probe("status: []", "every answer would be bad");
     probe("status: [700]", "is not a status code or class");
     probe("share: { max: 0% }", "no number of good answers");

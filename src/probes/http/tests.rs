@@ -255,3 +255,141 @@ fn trouble_of_this_machine_is_not_the_services() {
         assert_eq!(ours(&io::Error::from_raw_os_error(code)).is_some(), own, "{code}");
     }
 }
+
+#[tokio::test]
+async fn stages_are_timed_and_the_slowest_request_tells_its_own() {
+    let (base, _) = service().await;
+    let reading = take(
+        &door(),
+        &tls().unwrap(),
+        &question(&format!("{base}/ok"), 3),
+        LONG / 10,
+    )
+    .await;
+    let phases = reading.detail().and_then(|d| d.slowest).unwrap();
+    assert!(phases.dns_ms.is_some() && phases.connect_ms.is_some() && phases.first_byte_ms.is_some());
+    assert!(
+        phases.tls_ms.is_none() && phases.first_byte_ms <= phases.total_ms,
+        "{phases:?}"
+    );
+    let reading = take(
+        &door(),
+        &tls().unwrap(),
+        &question(&format!("{base}/hang"), 1),
+        SHORT,
+    )
+    .await;
+    let phases = reading.detail().and_then(|d| d.slowest).unwrap();
+    assert!(
+        phases.connect_ms.is_some() && phases.first_byte_ms.is_none(),
+        "{phases:?}"
+    );
+    assert!(reading.is_silence(), "{reading:?}");
+}
+
+#[tokio::test]
+async fn an_answer_with_a_bad_status_is_no_silence() {
+    let (base, _) = service().await;
+    for (path, silent) in [("/500", false), ("/broken", false)] {
+        let url = format!("{base}{path}");
+        let reading = take(&door(), &tls().unwrap(), &question(&url, 2), LONG / 10).await;
+        assert_eq!(reading.is_silence(), silent, "{path} {reading:?}");
+    }
+    let reading = take(
+        &door(),
+        &tls().unwrap(),
+        &question("http://127.0.0.1:1/", 2),
+        LONG / 10,
+    )
+    .await;
+    assert!(reading.is_silence(), "{reading:?}");
+}
+
+#[tokio::test]
+async fn times_are_kept_only_for_a_line_of_the_baseline() {
+    let (base, _) = service().await;
+    let url = format!("{base}/ok");
+    let plain = take(&door(), &tls().unwrap(), &question(&url, 4), LONG / 10).await;
+    assert!(plain.detail().unwrap().times_us.is_empty() && !plain.detail().unwrap().pending);
+    let followed = Http {
+        slower_than_baseline_percent: Some(150),
+        ..question(&url, 4)
+    };
+    let reading = take(&door(), &tls().unwrap(), &followed, LONG / 10).await;
+    let detail = reading.detail().unwrap();
+    assert!(detail.pending && detail.times_us.len() == 4, "{detail:?}");
+}
+
+#[tokio::test]
+async fn a_json_body_is_good_bad_or_not_to_be_judged() {
+    use crate::model::experiment::{JsonRule, JsonWant};
+    let app = Router::new()
+        .route("/well", get(|| async { r#"{"status":"ok"}"# }))
+        .route("/ill", get(|| async { r#"{"status":"ill"}"# }))
+        .route("/else", get(|| async { "{}" }))
+        .route("/html", get(|| async { "<html>" }))
+        .route(
+            "/500",
+            get(|| async { (StatusCode::INTERNAL_SERVER_ERROR, "<html>") }),
+        )
+        .route(
+            "/long",
+            get(|| async { format!("[\"{}\"]", "x".repeat(MOST_BODY)) }),
+        );
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    let at = |path: &str| Http {
+        json: Some(JsonRule {
+            path: "$.status".into(),
+            want: JsonWant::Equals("ok".into()),
+        }),
+        ..question(&format!("{base}{path}"), 2)
+    };
+    for (path, expected) in [("/well", (2, 0)), ("/ill", (2, 2)), ("/500", (2, 2))] {
+        assert_eq!(counts(&at(path), LONG / 10).await, expected, "{path}");
+    }
+    for (path, words) in [
+        ("/else", "nothing is at $.status"),
+        ("/html", "the body is not JSON"),
+        ("/long", "longer than 64 KiB"),
+    ] {
+        match take(&door(), &tls().unwrap(), &at(path), LONG / 10).await {
+            Reading::Blind { why } => assert!(why.contains(words), "{why}"),
+            seen @ Reading::Seen { .. } => panic!("{path} {seen:?}"),
+        }
+    }
+}
+
+/// Knows no name.
+struct Nobody;
+
+#[async_trait::async_trait]
+impl crate::probes::Resolver for Nobody {
+    async fn resolve(&self, _host: &str, _port: u16) -> io::Result<Vec<SocketAddr>> {
+        Err(io::Error::other("no such host"))
+    }
+}
+
+#[tokio::test]
+async fn a_name_that_cannot_be_resolved_is_bad_only_where_that_was_said() {
+    let door = Door {
+        resolver: Box::new(Nobody),
+        ..door()
+    };
+    let blind = question("http://x.example/", 3);
+    let reading = take(&door, &tls().unwrap(), &blind, SHORT).await;
+    assert!(matches!(reading, Reading::Blind { why } if why.contains("no such host")));
+    let bad = |url| Http {
+        dns_failure_is_bad: true,
+        ..question(url, 3)
+    };
+    let reading = take(&door, &tls().unwrap(), &bad("http://x.example/"), SHORT).await;
+    assert!(
+        reading.is_silence() && reading.bad_share() == Some(1.0),
+        "{reading:?}"
+    );
+    // What may not be reached was not tried: that is never the target's failure.
+    let reading = take(&door, &tls().unwrap(), &bad("http://10.0.0.1/"), SHORT).await;
+    assert!(matches!(reading, Reading::Blind { .. }), "{reading:?}");
+}

@@ -4,7 +4,7 @@ use super::{Block, Cell, Mark, Table, code, text};
 use crate::model::experiment::Control;
 use crate::model::report::{KillRecovery, Report};
 use crate::model::verdict::{Counts, Difference, HypothesisResult};
-use crate::report::words::{clock, count, percent, points, seconds};
+use crate::report::words::{clock, count, percent, points, seconds, some};
 use chrono::{DateTime, TimeDelta, Utc};
 
 /// How long a stage took, or for how long at least it was not reached.
@@ -130,7 +130,7 @@ pub(super) fn harm(report: &Report) -> Vec<Block> {
             ]
         })
         .collect();
-    vec![
+    let mut blocks = vec![
         Block::Table(Table {
             head: vec![
                 "Probe",
@@ -143,7 +143,31 @@ pub(super) fn harm(report: &Report) -> Vec<Block> {
             rows,
         }),
         Block::Text("Counted from the first kill to the end of recovery, whatever the cause.".into()),
-    ]
+    ];
+    blocks.extend(masked(report).map(Block::Text));
+    blocks
+}
+
+/// What load balancers made up for since the first kill; `None` when they made up for nothing.
+fn masked(report: &Report) -> Option<String> {
+    let from = report.intents.iter().map(|intent| intent.at).min()?;
+    let seen = report.samples.iter().filter(|sample| sample.at >= from);
+    let (redispatches, retries) = seen.filter_map(|sample| sample.reading.detail()?.masked).fold(
+        (0_u64, 0_u64),
+        |(redispatches, retries), masked| {
+            (
+                redispatches + u64::from(masked.redispatches),
+                retries + u64::from(masked.retries),
+            )
+        },
+    );
+    (redispatches + retries > 0).then(|| {
+        format!(
+            "Masked: HAProxy sent {} to another task and made {} again on the same one. Users saw no error for them, but may have waited for up to the balancer's connect timeout (3 s in marathon-lb).",
+            some(redispatches, "request", "requests"),
+            some(retries, "attempt", "attempts"),
+        )
+    })
 }
 
 pub(super) fn differences(report: &Report) -> Vec<Block> {
@@ -306,5 +330,32 @@ mod tests {
     fn a_rehearsal_shows_no_recovery() {
         let blocks = recoveries(&sample::rehearsed());
         assert!(matches!(blocks.as_slice(), [Block::Text(text)] if text.starts_with("A rehearsal")));
+    }
+
+    #[test]
+    fn what_a_balancer_made_up_for_is_said_apart_from_what_was_bad() {
+        use crate::model::experiment::{Detail, Masked, Reading};
+        let mut report = crate::report::sample::held();
+        assert_eq!(masked(&report), None);
+        let killed = report.intents.iter().map(|i| i.at).min().unwrap();
+        for sample in &mut report.samples {
+            if let Reading::Seen { detail, .. } = &mut sample.reading {
+                let late = sample.at >= killed && sample.at < killed + TimeDelta::seconds(2);
+                let masked = Masked {
+                    redispatches: if late { 20 } else { 0 },
+                    // Before the first kill, so none of ours.
+                    retries: u32::from(sample.at < killed),
+                };
+                *detail = Some(Box::new(Detail {
+                    masked: Some(masked),
+                    ..Detail::default()
+                }));
+            }
+        }
+        let said = masked(&report).unwrap();
+        assert!(
+            said.contains("to another task and made 0 attempts again"),
+            "{said}"
+        );
     }
 }

@@ -95,6 +95,7 @@ fn plan(t: &str) -> Plan {
                 abort_after: 5,
             },
             budget: None,
+            self_check: None,
             probes: vec![ProbeSpec::new(
                 format!("checkout{t}").as_str(),
                 Role::Abort,

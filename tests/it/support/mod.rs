@@ -1,5 +1,6 @@
 //! What several of these tests stand on.
 
+pub mod daemons;
 pub mod real_process;
 pub mod world;
 

@@ -430,3 +430,92 @@ fn a_monitor_survives_json() {
     let text = serde_json::to_string(&m).unwrap();
     assert_eq!(serde_json::from_str::<Monitor>(&text).unwrap(), m);
 }
+
+/// A limit of 1 % that follows twice what a control shows in the last 10 s.
+fn relative() -> Monitor {
+    use crate::model::experiment::Relative;
+    armed(with(|h| {
+        h.probes[0].relative = Some(Relative {
+            ratio_percent: 200,
+            window: Duration::from_secs(10),
+        });
+    }))
+}
+
+/// The first abort when both groups answer like this, the control before the experiment.
+fn both(m: &mut Monitor, control: u32, experiment: u32, observed: u32) -> Option<String> {
+    (0..300).find_map(|s| {
+        let s = f64::from(s);
+        // Ten seconds of what there was before.
+        let (control, experiment) = if s < 10.0 { (0, 0) } else { (control, experiment) };
+        m.control(&seen("edge", s, control, observed));
+        m.take(&seen("edge", s, experiment, observed))
+            .map(|c| c.word().to_owned())
+    })
+}
+
+#[test]
+fn a_common_cause_does_not_fire_a_relative_limit_and_a_difference_does() {
+    for bad in [2, 5, 20] {
+        assert_eq!(both(&mut relative(), bad, bad, 100), None, "both at {bad} %");
+        assert_eq!(
+            both(&mut armed(monitor()), bad, bad, 100).as_deref(),
+            Some("limit"),
+            "without"
+        );
+        assert_eq!(
+            both(&mut relative(), 0, bad, 100).as_deref(),
+            Some("limit"),
+            "only one"
+        );
+    }
+}
+
+#[test]
+fn a_relative_limit_never_lifts_the_hard_line_or_the_budget() {
+    assert_eq!(both(&mut relative(), 100, 100, 100).as_deref(), Some("hard"));
+    let mut m = relative();
+    m.hypothesis.budget = Some(50);
+    assert_eq!(both(&mut m, 5, 5, 100).as_deref(), Some("budget"));
+}
+
+#[test]
+fn a_control_that_sees_little_or_nothing_loosens_nothing() {
+    // 59 requests a second are 590 in the window: all good, they would still allow 1.01 %.
+    assert_eq!(both(&mut relative(), 3, 3, 59).as_deref(), Some("limit"));
+    let mut m = relative();
+    for s in 0..10 {
+        m.control(&seen("edge", f64::from(s), 20, 100));
+    }
+    let alone = (40..300).find_map(|s| m.take(&seen("edge", f64::from(s), 20, 100)));
+    assert_eq!(alone.unwrap().word(), "limit", "the control is silent since 30 s");
+}
+
+#[test]
+fn a_flaky_source_may_miss_more() {
+    let mut m = armed(with(|h| h.probes[0].abort_after = Some(5)));
+    let missed = first_abort(&mut m, (0..60).map(|s| blind("edge", f64::from(s))));
+    assert_eq!(missed, word(("blind", 4.0)));
+}
+
+#[test]
+fn a_limit_near_to_what_there_is_anyway_is_warned_of() {
+    let mut m = monitor();
+    every_second(0, 5)
+        .take(61)
+        .for_each(|s| assert_eq!(m.take(&s), None));
+    let BaselineState::Steady { why } = m.baseline(at(61.0)) else {
+        panic!("{:?}", m.baseline(at(61.0)));
+    };
+    assert!(
+        why.contains(
+            "warning: the limit of 1 % is less than twice what the baseline of edge is sure of (0.98 %)"
+        ),
+        "{why}"
+    );
+    let mut m = monitor();
+    every_second(0, 100)
+        .take(61)
+        .for_each(|s| assert_eq!(m.take(&s), None));
+    assert!(m.warnings().is_empty());
+}

@@ -167,6 +167,8 @@ fn client(url: &str) -> Outcome<Client> {
         connect_timeout: Duration::from_secs(5),
         read_timeout: Duration::from_secs(60),
         event_silence: Duration::from_secs(30),
+        max_list_bytes: 512 << 20,
+        max_body_bytes: 8 << 20,
         clock: Arc::new(RealClock),
     })?)
 }
@@ -282,7 +284,7 @@ async fn events(url: &str) -> Outcome<()> {
     let woken = AtomicUsize::new(0);
     let began = cpu()?;
     // The stream ends by itself; whoever follows it pauses then, longer than the rest takes.
-    let reading = follow(&client, || {
+    let reading = follow(&client, |_| {
         woken.fetch_add(1, Ordering::Relaxed);
     });
     let quiet = async {

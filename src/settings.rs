@@ -69,6 +69,15 @@ pub struct Cluster {
     pub tls: Tls,
     /// The framework it has to be; `None`: pinned at first contact.
     pub framework_id: Option<String>,
+    /// `host` or `host:port` by which its nodes call themselves, beside those of `urls`: there too our
+    /// credentials may go.
+    pub leader_hosts: BTreeSet<String>,
+    /// Most bytes of one list of apps or pods, unpacked.
+    pub max_list_bytes: usize,
+    /// Most bytes of any other answer.
+    pub max_body_bytes: usize,
+    /// How often Marathon repeats a kill that Mesos has not confirmed (`--kill_retry_timeout`).
+    pub kill_retry: Duration,
 }
 
 /// How to log in to a Marathon.

@@ -97,6 +97,8 @@ impl Outside {
             constraints: vec![],
             deployments: vec![],
             launch_delay_s: None,
+            kill_grace_s: None,
+            pod: false,
             tasks: (0..TASKS).map(|n| task(app, n, 1)).collect(),
         };
         self.apps.lock().expect("no panic").insert(app.id.clone(), app);
@@ -137,6 +139,8 @@ impl Cluster for Outside {
                 version: MarathonVersion { major: 1, minor: 11 },
                 leader: None,
                 clock_offset_ms: Some(0),
+                task_killing: false,
+                proxy_timeout_ms: None,
             }),
             apps: self.apps.lock().expect("no panic").clone(),
             gaps: vec![],
@@ -299,6 +303,7 @@ impl SmallWorld {
             kill_timeout: Duration::from_secs(10),
             intent_deadline: TimeDelta::seconds(30),
             framework_ids: BTreeMap::new(),
+            kill_retry: BTreeMap::new(),
         };
         let operator = Operator::start(ports, config, receiver, Arc::new(Notify::new()))
             .await

@@ -25,7 +25,7 @@ use crate::telemetry;
 use crate::web::{self, Check, Door, Readiness, Token};
 use chrono::TimeDelta;
 use secrecy::SecretString;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -184,9 +184,15 @@ pub async fn start(settings: Settings) -> Result<Running, Trouble> {
     let asking = slack.clone();
     tasks.spawn(async move { asking.keep_checking().await });
     tasks.spawn(read_folder(folder, sender, settings.clone()));
-    for client in clients.into_values() {
-        let events = events.clone();
-        tasks.spawn(async move { marathon::follow(&client, || events.notify_one()).await });
+    for (name, client) in clients {
+        let (events, operator) = (events.clone(), operator.clone());
+        tasks.spawn(async move {
+            let wake = |news| match news {
+                marathon::News::Opened => operator.stream_opened(&name),
+                marathon::News::Events => events.notify_one(),
+            };
+            marathon::follow(&client, wake).await;
+        });
     }
     let closing = close.clone();
     tasks.spawn(async move {
@@ -231,6 +237,14 @@ pub(super) fn config(settings: &Settings, seed: String) -> Config {
         quarantine: TimeDelta::from_std(settings.quarantine).unwrap_or(TimeDelta::MAX),
         kill_timeout: KILL_TIMEOUT,
         intent_deadline: INTENT_DEADLINE,
+        kill_retry: settings
+            .clusters
+            .iter()
+            .map(|c| {
+                let retry = TimeDelta::from_std(c.kill_retry).unwrap_or(TimeDelta::MAX);
+                (c.name.clone(), retry)
+            })
+            .collect(),
         framework_ids: settings
             .clusters
             .iter()
@@ -291,10 +305,12 @@ pub(super) fn clusters(
                         crate::settings::Place::Env(_) => None,
                     }),
             },
-            allowed_hosts: BTreeSet::new(),
+            allowed_hosts: cluster.leader_hosts.clone(),
             connect_timeout: Duration::from_secs(5),
             read_timeout: Duration::from_secs(30),
             event_silence: Duration::from_secs(30),
+            max_list_bytes: cluster.max_list_bytes,
+            max_body_bytes: cluster.max_body_bytes,
             clock: clock.clone(),
         };
         let client = marathon::Client::new(options)

@@ -67,6 +67,8 @@ pub fn app(id: &str, instances: u32) -> App {
         constraints: vec![],
         deployments: vec![],
         launch_delay_s: None,
+        kill_grace_s: None,
+        pod: false,
         tasks: (0..instances).map(task).collect(),
     }
 }
@@ -78,6 +80,7 @@ pub fn target(n: u32) -> Target {
         task: task.id,
         instance: task.instance,
         host: task.host.to_string(),
+        pod: false,
     }
 }
 
@@ -207,6 +210,8 @@ pub fn snapshot() -> Snapshot {
             version: MarathonVersion { major: 1, minor: 11 },
             leader: None,
             clock_offset_ms: Some(40),
+            task_killing: false,
+            proxy_timeout_ms: None,
         }),
         apps: BTreeMap::from([("/shop/cart".into(), app("/shop/cart", 10))]),
         gaps: vec![],

@@ -3,6 +3,10 @@
 //! Pure: the same history, snapshot and moment give the same turn. There is no recovery code; what an
 //! earlier process left behind is history like any other.
 
+mod effect;
+
+pub use effect::{KILL_RETRY, without_effect};
+
 use super::history::Ledger;
 use super::steady_state::monitor::BaselineState;
 use crate::model::command::Person;
@@ -13,9 +17,6 @@ use crate::model::run::{Intent, IntentState, Phase, Run};
 use crate::model::snapshot::{App, Snapshot, TaskState};
 use chrono::{DateTime, TimeDelta, Utc};
 use std::collections::BTreeSet;
-
-/// A task that Marathon said it would kill and that still runs after this long needs a person.
-pub const STILL_RUNNING_MAX: TimeDelta = TimeDelta::minutes(5);
 
 /// What a policy's turn looks at.
 #[derive(Clone, Debug)]
@@ -38,6 +39,8 @@ pub struct View<'a> {
     pub now: DateTime<Utc>,
     /// How long an unanswered kill stays charged at least.
     pub quarantine: TimeDelta,
+    /// How often Marathon repeats a kill that Mesos has not confirmed.
+    pub kill_retry: TimeDelta,
     /// The instant of the schedule that is due, if any.
     pub due: Option<DateTime<Utc>>,
 }
@@ -384,6 +387,9 @@ fn settled(view: &View<'_>, run: &Run, intent: &Intent) -> Option<IntentState> {
                 .into_iter()
                 .filter_map(|app| view.snapshot.apps.get(app))
                 .collect();
+            if there.is_empty() && may_be_hidden(intent) {
+                return None;
+            }
             if there.is_empty() {
                 let why = format!("{} is gone from Marathon", run.plan.apps);
                 return Some(IntentState::Resolved {
@@ -404,12 +410,24 @@ fn settled(view: &View<'_>, run: &Run, intent: &Intent) -> Option<IntentState> {
                     tasks: tasks.clone(),
                 });
             }
-            (at - *answered > STILL_RUNNING_MAX).then(|| IntentState::Held {
-                why: format!(
-                    "Marathon accepted the kill {} s ago and the task still runs",
-                    (at - *answered).num_seconds()
-                ),
-                at,
+            // An effect may be as late as that of a kill without an answer.
+            let patience = there
+                .iter()
+                .map(|app| *answered + effect::within(app, view.kill_retry))
+                .fold(intent.deadline + view.quarantine, DateTime::max);
+            if view.snapshot.taken_at <= patience {
+                return None;
+            }
+            let since = (at - *answered).num_seconds();
+            Some(if effect::never_came(&there, tasks, *answered) {
+                let why = format!(
+                    "Marathon accepted the kill {since} s ago and never carried it out: the same tasks answered \
+                     health checks long after their grace period"
+                );
+                IntentState::NoEffect { why, at }
+            } else {
+                let why = format!("Marathon accepted the kill {since} s ago and the task still runs");
+                IntentState::Held { why, at }
             })
         }
         IntentState::Ambiguous { .. } => {
@@ -418,6 +436,12 @@ fn settled(view: &View<'_>, run: &Run, intent: &Intent) -> Option<IntentState> {
                 return None;
             }
             // An app that is gone from Marathon has nothing that could come back.
+            let hidden = apps_hit(intent)
+                .iter()
+                .all(|app| !view.snapshot.apps.contains_key(*app));
+            if hidden && may_be_hidden(intent) {
+                return None;
+            }
             let whole = apps_hit(intent)
                 .into_iter()
                 .filter_map(|app| view.snapshot.apps.get(app))
@@ -442,6 +466,11 @@ fn settled(view: &View<'_>, run: &Run, intent: &Intent) -> Option<IntentState> {
 /// The apps that this kill hits.
 fn apps_hit(intent: &Intent) -> BTreeSet<&AppId> {
     intent.targets.iter().map(|t| &t.app).collect()
+}
+
+/// Whether what this kill hit may exist although no list shows it: a door before Marathon may hide all pods.
+fn may_be_hidden(intent: &Intent) -> bool {
+    intent.targets.iter().any(|t| t.pod)
 }
 
 /// Whether the snapshot has no gap where the apps of this kill are concerned.

@@ -12,7 +12,7 @@ use crate::model::experiment::Control;
 use crate::model::ids::RunId;
 use crate::model::plan::{Plan, PlannedApp, Step, Target};
 use crate::model::policy::{Limits, Mode, Policy};
-use crate::model::snapshot::{App, Snapshot, Task};
+use crate::model::snapshot::{App, GapKind, Snapshot, Task};
 use crate::model::view::Exclusion;
 use chrono::{DateTime, Utc};
 use std::collections::{BTreeMap, BTreeSet};
@@ -118,7 +118,7 @@ pub fn plan(wanted: &Wanted<'_>) -> Result<(Plan, Vec<Exclusion>), NoPlan> {
         .snapshot
         .gaps
         .iter()
-        .find(|g| g.app.is_none() && turns.is_empty())
+        .find(|g| g.app.is_none() && g.what != GapKind::Pods && turns.is_empty())
     {
         return Err(NoPlan {
             why: format!("the apps could not be seen: {}", apps_gap.why),

@@ -1,4 +1,5 @@
-//! The one thing that harms: `POST /v2/tasks/delete`, written once.
+//! What harms: `POST /v2/tasks/delete` for tasks of apps and `DELETE /v2/pods/{id}::instances` for pods, each
+//! written once.
 //!
 //! Not with reqwest: between the last look and the first byte there must be no queue, no pool and no
 //! connection attempt. On Marathon 1.8 and later a request that arrives late kills the replacement, so
@@ -6,10 +7,11 @@
 
 use super::client::{Client, address, place, refused, sentence};
 use super::wire;
-use crate::model::ids::{IntentId, TaskId};
+use crate::model::ids::{InstanceId, IntentId, TaskId};
 use crate::ports::cluster::{KillAnswer, KillOrder, LastLook};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
+use hyper::Method;
 use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, USER_AGENT};
 use hyper_util::rt::TokioIo;
 use std::time::Duration;
@@ -54,7 +56,15 @@ pub(super) async fn send_once(client: &Client, order: &KillOrder, last_look: &dy
         match tokio::time::timeout(client.options.connect_timeout, connect(client, &node)).await {
             Ok(Ok(stream)) => {
                 return match request(authorization, &node, order) {
-                    Ok(request) => talk(stream, request, order, last_look).await,
+                    Ok(request) => {
+                        let answer = talk(stream, request, order, last_look).await;
+                        // Whoever leads now may be somebody else: the next look asks anew.
+                        client.forget_info();
+                        if matches!(answer, KillAnswer::Refused { status: 401, .. }) {
+                            client.session.forget();
+                        }
+                        answer
+                    }
                     Err(why) => KillAnswer::NotSent { why },
                 };
             }
@@ -79,6 +89,17 @@ async fn connect(client: &Client, node: &Url) -> Result<Box<dyn Wire>, String> {
     let tcp = TcpStream::connect((host, port))
         .await
         .map_err(|e| e.to_string())?;
+    set_up(&tcp)?;
+    if node.scheme() != "https" {
+        return Ok(Box::new(tcp));
+    }
+    let name = rustls_pki_types::ServerName::try_from(host.to_owned()).map_err(|e| e.to_string())?;
+    let tls = tokio_rustls::TlsConnector::from(client.tls.clone());
+    Ok(Box::new(tls.connect(name, tcp).await.map_err(|e| sentence(&e))?))
+}
+
+/// Nothing is delivered after we gave up on it.
+fn set_up(tcp: &TcpStream) -> Result<(), String> {
     let socket = socket2::SockRef::from(&tcp);
     socket.set_tcp_nodelay(true).map_err(|e| e.to_string())?;
     socket
@@ -88,12 +109,7 @@ async fn connect(client: &Client, node: &Url) -> Result<Box<dyn Wire>, String> {
     socket
         .set_tcp_user_timeout(Some(DELIVERY))
         .map_err(|e| e.to_string())?;
-    if node.scheme() != "https" {
-        return Ok(Box::new(tcp));
-    }
-    let name = rustls_pki_types::ServerName::try_from(host.to_owned()).map_err(|e| e.to_string())?;
-    let tls = tokio_rustls::TlsConnector::from(client.tls.clone());
-    Ok(Box::new(tls.connect(name, tcp).await.map_err(|e| sentence(&e))?))
+    Ok(())
 }
 
 fn request(
@@ -101,15 +117,30 @@ fn request(
     node: &Url,
     order: &KillOrder,
 ) -> Result<hyper::Request<Full<Bytes>>, String> {
-    let ids: Vec<&str> = order.tasks.iter().map(TaskId::as_str).collect();
-    let body = serde_json::to_vec(&serde_json::json!({ "ids": ids })).map_err(|e| e.to_string())?;
-    let url = address(node, &["v2", "tasks", "delete"], &[]);
+    let (method, url, body) = match &order.pod {
+        None => {
+            let ids: Vec<&str> = order.tasks.iter().map(TaskId::as_str).collect();
+            let url = address(node, &["v2", "tasks", "delete"], &[]);
+            (Method::POST, url, serde_json::json!({ "ids": ids }))
+        }
+        // Never `tasks/delete`: it answers 200 to a pod's task and does nothing.
+        Some(pod) => {
+            let ids: Vec<&str> = pod.instances.iter().map(InstanceId::as_str).collect();
+            let last = format!("{}::instances", pod.pod);
+            let path = ["v2", "pods"].into_iter().chain(last.split('/').skip(1));
+            let url = address(node, &path.collect::<Vec<_>>(), &[]);
+            (Method::DELETE, url, serde_json::json!(ids))
+        }
+    };
+    let body = serde_json::to_vec(&body).map_err(|e| e.to_string())?;
     let host = match (url.host_str(), url.port()) {
         (Some(host), Some(port)) => format!("{host}:{port}"),
         (host, _) => host.unwrap_or_default().to_owned(),
     };
     // A follower forwards a body without Content-Length as nothing.
-    let mut request = hyper::Request::post(url.path())
+    let mut request = hyper::Request::builder()
+        .method(method)
+        .uri(url.path())
         .header(HOST, host)
         .header(USER_AGENT, AGENT)
         .header(ACCEPT, "application/json")
@@ -149,7 +180,7 @@ async fn talk(
             };
             let status = response.status().as_u16();
             match Limited::new(response.into_body(), MOST).collect().await {
-                Ok(body) => judge(status, &body.to_bytes()),
+                Ok(body) => judge(status, &body.to_bytes(), order),
                 Err(e) => lost(&format!("the answer {status} broke off"), sentence(e.as_ref())),
             }
         };
@@ -173,13 +204,25 @@ async fn talk(
     }
 }
 
+/// The tasks that an answer of 200 names; of a pod's, those that were asked for and stand for its instances.
+fn named(body: &[u8], order: &KillOrder) -> Result<Vec<TaskId>, serde_json::Error> {
+    let Some(pod) = &order.pod else {
+        let killed = serde_json::from_slice::<wire::Killed>(body)?;
+        return Ok(killed.tasks.into_iter().map(|t| TaskId::new(t.id)).collect());
+    };
+    let killed = serde_json::from_slice::<Vec<wire::KilledInstance>>(body)?;
+    let asked = pod.instances.iter().zip(&order.tasks);
+    Ok(asked
+        .filter(|(instance, _)| killed.iter().any(|k| k.instance_id == instance.as_str()))
+        .map(|(_, task)| task.clone())
+        .collect())
+}
+
 /// What an answer means. Only what is definite is taken as definite.
-pub(super) fn judge(status: u16, body: &[u8]) -> KillAnswer {
+pub(super) fn judge(status: u16, body: &[u8], order: &KillOrder) -> KillAnswer {
     match status {
-        200 => match serde_json::from_slice::<wire::Killed>(body) {
-            Ok(killed) => KillAnswer::Accepted {
-                tasks: killed.tasks.into_iter().map(|t| TaskId::new(t.id)).collect(),
-            },
+        200 => match named(body, order) {
+            Ok(tasks) => KillAnswer::Accepted { tasks },
             Err(e) => KillAnswer::Unanswered {
                 why: format!(
                     "Marathon answered 200, but no task list could be read from {}: {e}",

@@ -19,6 +19,7 @@ fn order() -> KillOrder {
     KillOrder {
         intent: "r-7Q2MK4XN/2".into(),
         tasks: vec!["web.instance-1._app.1".into(), "web.instance-2._app.4".into()],
+        pod: None,
         timeout: Duration::from_secs(10),
     }
 }
@@ -138,7 +139,7 @@ fn only_definite_answers_are_taken_as_definite() {
         (200, br#"{"version":"x","deploymentId":"y"}"#, false),
         (200, br#"{"tasks":[{"host":"a"}]}"#, false),
     ] {
-        let answer = judge(status, body);
+        let answer = judge(status, body, &order());
         assert_eq!(
             matches!(answer, KillAnswer::Refused { .. }),
             refused,
@@ -181,4 +182,30 @@ async fn an_order_without_tasks_or_without_a_password_is_not_sent() {
     let answer = send_once(&Client::new(options).unwrap(), &order(), &open()).await;
     assert_eq!(answer, KillAnswer::NotSent { why: "gone".into() });
     assert!(server.asked().is_empty());
+}
+
+#[tokio::test]
+#[cfg(target_os = "linux")]
+async fn the_kernel_gives_up_on_a_kill_when_we_do() {
+    let server = serve(|_| Do::Hang).await;
+    let tcp = TcpStream::connect(("127.0.0.1", server.url.port().unwrap()))
+        .await
+        .unwrap();
+    set_up(&tcp).unwrap();
+    let socket = socket2::SockRef::from(&tcp);
+    assert_eq!(socket.tcp_user_timeout().unwrap(), Some(DELIVERY));
+    assert_eq!(socket.linger().unwrap(), Some(Duration::ZERO));
+    assert!(socket.tcp_nodelay().unwrap());
+}
+
+#[tokio::test]
+async fn a_token_that_a_kill_was_refused_with_is_not_used_again_and_neither_is_the_kill() {
+    let server = serve(|_| answer(401, "text/html", "<html>")).await;
+    let client = client(vec![server.url.clone()]);
+    let said = send_once(&client, &order(), &open()).await;
+    assert!(
+        matches!(said, KillAnswer::Refused { status: 401, .. }),
+        "{said:?}"
+    );
+    assert_eq!(server.asked().len(), 1);
 }

@@ -5,23 +5,22 @@ use super::auth::{Auth, with_token};
 use super::convert::{Seen, app};
 use super::dcos::Session;
 use super::decode::{AppList, Found};
-use super::tls::{TlsFiles, configure};
+use super::pods::pod;
+use super::probe::Probed;
+use super::tls::{TlsFiles, advice, configure};
 use super::wire;
 use crate::model::ids::{AppId, ClusterName};
-use crate::model::snapshot::{App, ClusterInfo, Gap, GapKind, MarathonVersion, Snapshot};
+use crate::model::snapshot::{App, Gap, GapKind, Snapshot};
 use crate::ports::clock::Clock;
 use crate::ports::cluster::Query;
-use chrono::{DateTime, Utc};
 use reqwest::header::{self, HeaderMap};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use url::Url;
 
-/// Most bytes of an answer that is not the app list.
-const SMALL: usize = 8 << 20;
-/// Most bytes of the app list, unpacked.
-const LARGE: usize = 512 << 20;
+/// A cluster that had no pods is asked for pods again after this long.
+const PODS_EVERY: Duration = Duration::from_secs(60);
 /// Redirects followed by hand before giving up.
 const HOPS: usize = 3;
 
@@ -45,6 +44,10 @@ pub struct Options {
     pub read_timeout: Duration,
     /// Silence after which an event stream counts as dead; 30 s, Marathon says something every 10 s.
     pub event_silence: Duration,
+    /// Most bytes of the app list, unpacked; 512 MiB is usual.
+    pub max_list_bytes: usize,
+    /// Most bytes of any other answer; 8 MiB is usual.
+    pub max_body_bytes: usize,
     /// The time.
     pub clock: Arc<dyn Clock>,
 }
@@ -59,12 +62,18 @@ pub struct SetupError {
     pub why: String,
 }
 
-/// One Marathon. Cheap to share by reference; holds no state but the leader's address.
+/// One Marathon. Cheap to share by reference; remembers who leads, what the leader is and which pods there
+/// are, never an app.
 pub struct Client {
     pub(super) options: Options,
     pub(super) tls: Arc<rustls::ClientConfig>,
     pub(super) http: reqwest::Client,
     leader: Mutex<Option<String>>,
+    pub(super) probed: Mutex<Option<Probed>>,
+    /// Which pods there were, and when.
+    pods: Mutex<Option<(Duration, BTreeSet<AppId>)>>,
+    /// Big lists are read one at a time: several at once only slow Marathon down.
+    listing: tokio::sync::Mutex<()>,
     pub(super) session: Session,
 }
 
@@ -130,6 +139,9 @@ impl Client {
             tls,
             http,
             leader: Mutex::new(None),
+            probed: Mutex::new(None),
+            pods: Mutex::new(None),
+            listing: tokio::sync::Mutex::default(),
         })
     }
 
@@ -169,7 +181,7 @@ impl Client {
         }
     }
 
-    fn told_leader(&self) -> Option<String> {
+    pub(super) fn told_leader(&self) -> Option<String> {
         self.leader.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -260,7 +272,7 @@ impl Client {
     }
 
     /// Reads a list of apps while it arrives, from the first node that can send all of it.
-    async fn list(&self, ask: &Ask, queries: &[Query]) -> Result<Found, String> {
+    async fn list(&self, ask: &Ask, queries: &[Query]) -> Result<(Found, Option<String>), String> {
         let label = ask.label();
         let mut params: Vec<(&str, &str)> = Vec::new();
         params.extend(label.as_deref().map(|l| ("label", l)));
@@ -284,19 +296,24 @@ impl Client {
         Err(all.join("; "))
     }
 
-    async fn list_from(&self, url: Url, queries: &[Query]) -> Result<Found, (String, bool)> {
+    async fn list_from(
+        &self,
+        url: Url,
+        queries: &[Query],
+    ) -> Result<(Found, Option<String>), (String, bool)> {
         let node = place(&url);
         let mut response = self.get(&url).await?;
         if response.status() != 200 {
-            let answer = whole(&node, response, SMALL).await?;
+            let answer = whole(&node, response, self.options.max_body_bytes).await?;
             return Err((refused(answer.status, &answer.body), false));
         }
-        let mut list = AppList::new(queries, LARGE);
+        let mut list = AppList::new(queries, self.options.max_list_bytes);
         let unread = |why: String| (format!("{node}: {why}"), false);
         while let Some(piece) = next(&node, &mut response).await? {
             list.take(&piece).map_err(unread)?;
         }
-        list.end().map_err(unread)
+        let leader = leader_of(response.headers());
+        list.end().map_err(unread).map(|found| (found, leader))
     }
 
     /// Reads from the first node that can answer.
@@ -316,7 +333,12 @@ impl Client {
         Err(all.join("; "))
     }
 
-    async fn read_ok(&self, path: &[&str], query: &[(&str, &str)], most: usize) -> Result<Answer, String> {
+    pub(super) async fn read_ok(
+        &self,
+        path: &[&str],
+        query: &[(&str, &str)],
+        most: usize,
+    ) -> Result<Answer, String> {
         let answer = self.read(path, query, most).await?;
         if answer.status == 200 {
             Ok(answer)
@@ -325,52 +347,51 @@ impl Client {
         }
     }
 
-    async fn info(&self) -> Result<ClusterInfo, String> {
-        let before = self.options.clock.now();
-        let answer = self.read_ok(&["v2", "info"], &[], SMALL).await?;
-        let middle = before + (self.options.clock.now() - before) / 2;
-        let info: wire::Info = serde_json::from_slice(&answer.body)
-            .map_err(|e| format!("its answer is {}: {e}", wire::said(&answer.body)))?;
-        let date = answer.headers.get(header::DATE).and_then(|d| d.to_str().ok());
-        let date = date
-            .and_then(|d| DateTime::parse_from_rfc2822(d).ok())
-            .map(|d| d.with_timezone(&Utc));
-        Ok(ClusterInfo {
-            framework_id: info
-                .framework_id
-                .filter(|id| !id.is_empty())
-                .ok_or("it has no framework id yet: Marathon is not registered with Mesos")?,
-            version: MarathonVersion::parse(&info.version)
-                .ok_or_else(|| format!("its version {:?} is not a version", info.version))?,
-            leader: self.told_leader().or(info.leader),
-            clock_offset_ms: date.map(|d| (d - middle).num_milliseconds()),
-        })
-    }
-
     pub(super) async fn look_at_all(&self, queries: &[Query]) -> Snapshot {
+        let _one_at_a_time = self.listing.lock().await;
         let taken_at = self.options.clock.now();
         let mut seen = Seen::default();
-        let mut info = self.info().await;
-        let leader = self.told_leader();
-        // One at a time: parallel lists only slow Marathon down.
+        let mut leaders = BTreeSet::new();
+        let first = self.info().await;
         for ask in asks(queries) {
             match self.list(&ask, queries).await {
-                Ok(found) => seen.add(found),
+                Ok((found, leader)) => {
+                    leaders.extend(leader);
+                    seen.add(found);
+                }
                 Err(why) => seen.gaps.push(gap(GapKind::Apps, "the app list", &why)),
             }
         }
-        match self.read_ok(&["v2", "deployments"], &[], SMALL).await {
-            Ok(answer) => seen.take_deployments(&answer.body),
+        self.look_at_pods(queries, &mut seen, &mut leaders).await;
+        let most = self.options.max_body_bytes;
+        match self.read_ok(&["v2", "deployments"], &[], most).await {
+            Ok(answer) => {
+                leaders.extend(leader_of(&answer.headers));
+                seen.take_deployments(&answer.body);
+            }
             Err(why) => seen
                 .gaps
                 .push(gap(GapKind::Deployments, "the list of deployments", &why)),
         }
-        match self.read_ok(&["v2", "queue"], &[], SMALL).await {
-            Ok(answer) => seen.take_queue(&answer.body),
+        match self.read_ok(&["v2", "queue"], &[], most).await {
+            Ok(answer) => {
+                leaders.extend(leader_of(&answer.headers));
+                seen.take_queue(&answer.body);
+            }
             Err(why) => seen.gaps.push(gap(GapKind::Queue, "the launch queue", &why)),
         }
-        if self.told_leader() != leader {
-            info = self.info().await;
+        // Known already, unless somebody else leads by now. What two of them said is not one view.
+        let info = match (first, self.info().await) {
+            (Ok(first), Ok(last)) if first.framework_id != last.framework_id => Err(format!(
+                "it was framework {:?} when the look began and {:?} when it ended",
+                first.framework_id, last.framework_id
+            )),
+            (_, last) => last,
+        };
+        if leaders.len() > 1 {
+            let all = leaders.into_iter().collect::<Vec<_>>().join(" and ");
+            let why = format!("parts of it come from different leaders ({all})");
+            seen.gaps.push(gap(GapKind::Apps, "one whole view", &why));
         }
         let info = info
             .map_err(|why| seen.gaps.push(gap(GapKind::Info, "/v2/info", &why)))
@@ -384,6 +405,79 @@ impl Client {
         }
     }
 
+    /// One list, and nothing else.
+    pub(super) async fn list_once(&self, query: &Query) -> Result<usize, String> {
+        let _one_at_a_time = self.listing.lock().await;
+        let queries = std::slice::from_ref(query);
+        let ask = asks(queries).into_iter().next().ok_or("nothing is asked for")?;
+        let (found, _) = self.list(&ask, queries).await?;
+        match found.gaps.into_iter().next() {
+            None => Ok(found.apps.len()),
+            Some(gap) => Err(gap.why),
+        }
+    }
+
+    /// Pods that a query lets through. A cluster without pods is not asked again for a while: a pod that is
+    /// seen a minute late is a target a minute late.
+    async fn look_at_pods(&self, queries: &[Query], seen: &mut Seen, leaders: &mut BTreeSet<String>) {
+        let now = self.options.clock.elapsed();
+        let young = |at: Duration| now.saturating_sub(at) < PODS_EVERY;
+        let none = {
+            let pods = self.pods.lock().unwrap_or_else(PoisonError::into_inner);
+            pods.as_ref()
+                .is_some_and(|(at, ids)| ids.is_empty() && young(*at))
+        };
+        if queries.is_empty() || none {
+            return;
+        }
+        let unseen = |why: String| gap(GapKind::Pods, "the list of pods", &why);
+        let most = self.options.max_list_bytes;
+        let ids = match self.read(&["v2", "pods", "::status"], &[], most).await {
+            Ok(answer) if answer.status == 200 => {
+                leaders.extend(leader_of(&answer.headers));
+                seen.take_pods(&answer.body, queries)
+            }
+            // A Marathon, or a door before it, that does not know pods has none.
+            Ok(answer) if matches!(answer.status, 404 | 405) || is_unknown_url(&answer) => {
+                Some(BTreeSet::new())
+            }
+            Ok(answer) => {
+                seen.gaps.push(unseen(refused(answer.status, &answer.body)));
+                None
+            }
+            Err(why) => {
+                seen.gaps.push(unseen(why));
+                None
+            }
+        };
+        *self.pods.lock().unwrap_or_else(PoisonError::into_inner) = ids.map(|ids| (now, ids));
+    }
+
+    async fn look_at_pod(&self, id: &AppId) -> Result<Option<App>, String> {
+        let last = format!("{id}::status");
+        let path: Vec<&str> = ["v2", "pods"]
+            .into_iter()
+            .chain(last.split('/').skip(1))
+            .collect();
+        let answer = self.read(&path, &[], self.options.max_body_bytes).await?;
+        let gone = format!("Pod '{id}' does not exist");
+        match answer.status {
+            200 => {
+                let text = std::str::from_utf8(&answer.body)
+                    .map_err(|e| format!("the answer is {}: {e}", wire::said(&answer.body)))?;
+                let seen = pod(text).map_err(|gap| gap.why)?;
+                if seen.id == *id {
+                    Ok(Some(seen))
+                } else {
+                    Err(format!("Marathon answered about {}", seen.id))
+                }
+            }
+            // The message is a JSON text of its own.
+            404 if wire::message(&answer.body).is_some_and(|m| m.contains(&gone)) => Ok(None),
+            status => Err(refused(status, &answer.body)),
+        }
+    }
+
     pub(super) async fn look_at_one(&self, id: &AppId) -> Result<Option<App>, Gap> {
         let unseen = |why: String| Gap {
             app: Some(id.clone()),
@@ -391,9 +485,19 @@ impl Client {
             why: format!("{id}: {why}"),
         };
         AppId::parse(id.as_str()).map_err(unseen)?;
+        let is_pod = {
+            let pods = self.pods.lock().unwrap_or_else(PoisonError::into_inner);
+            pods.as_ref().is_some_and(|(_, ids)| ids.contains(id))
+        };
+        if is_pod {
+            return self.look_at_pod(id).await.map_err(unseen);
+        }
         let mut path = vec!["v2", "apps"];
         path.extend(id.as_str().split('/').skip(1));
-        let answer = self.read(&path, &[], SMALL).await.map_err(unseen)?;
+        let answer = self
+            .read(&path, &[], self.options.max_body_bytes)
+            .await
+            .map_err(unseen)?;
         match answer.status {
             200 => {
                 let one: wire::OneApp<'_> = serde_json::from_slice(&answer.body)
@@ -413,6 +517,26 @@ impl Client {
     }
 }
 
+/// 1.6 and later say 500 to an address they do not have.
+fn is_unknown_url(answer: &Answer) -> bool {
+    answer.status == 500 && wire::message(&answer.body).is_some_and(|m| m.starts_with("URI not found"))
+}
+
+/// The leader that an answer names.
+fn leader_of(headers: &HeaderMap) -> Option<String> {
+    let told = headers.get("x-marathon-leader")?;
+    told.to_str().ok().map(str::to_owned)
+}
+
+/// A number of bytes, for people.
+pub(super) fn size(bytes: usize) -> String {
+    if bytes >= 1 << 20 {
+        format!("{} MiB", bytes >> 20)
+    } else {
+        format!("{bytes} bytes")
+    }
+}
+
 /// The next bytes of a body; `None` when it is whole.
 async fn next(node: &str, response: &mut reqwest::Response) -> Result<Option<bytes::Bytes>, (String, bool)> {
     response.chunk().await.map_err(|e| {
@@ -426,7 +550,10 @@ async fn whole(node: &str, mut response: reqwest::Response, most: usize) -> Resu
     let mut body = Vec::new();
     while let Some(piece) = next(node, &mut response).await? {
         if body.len() + piece.len() > most {
-            return Err((format!("{node} sent more than {} MiB", most >> 20), false));
+            return Err((
+                format!("{node} sent more than {}, and no more is read of it", size(most)),
+                false,
+            ));
         }
         body.extend_from_slice(&piece);
     }
@@ -496,7 +623,10 @@ pub(super) fn sentence(error: &dyn std::error::Error) -> String {
         }
         cause = inner.source();
     }
-    text
+    match advice(&text) {
+        Some(advice) => format!("{text}: {advice}"),
+        None => text,
+    }
 }
 
 #[cfg(test)]

@@ -83,7 +83,13 @@ async fn whatever_cannot_be_read_is_a_gap_for_each_part() {
         let kinds: Vec<GapKind> = seen.gaps.iter().map(|g| g.what).collect();
         assert_eq!(
             kinds,
-            [GapKind::Apps, GapKind::Deployments, GapKind::Queue, GapKind::Info],
+            [
+                GapKind::Apps,
+                GapKind::Pods,
+                GapKind::Deployments,
+                GapKind::Queue,
+                GapKind::Info
+            ],
             "{:?}",
             seen.gaps
         );
@@ -211,4 +217,268 @@ fn unusable_options_are_refused_with_a_sentence() {
         key: std::sync::Arc::new(|| Ok("key".to_owned().into())),
     });
     assert!(Client::new(login).err().unwrap().why.contains("https"));
+}
+
+fn gzipped(body: &str) -> Vec<u8> {
+    use std::io::Write;
+    let mut writer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    writer.write_all(body.as_bytes()).unwrap();
+    writer.finish().unwrap()
+}
+
+fn zipped_answer(body: &[u8]) -> Do {
+    let head = format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Encoding: gzip\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+        body.len()
+    );
+    Do::Say([head.as_bytes(), body].concat())
+}
+
+#[tokio::test]
+async fn lists_are_asked_for_packed_and_read_so() {
+    let packed = gzipped(&format!(r#"{{"apps":[{APP}]}}"#));
+    let server = serve(move |request| {
+        if request.starts_with("GET /v2/apps?") {
+            zipped_answer(&packed)
+        } else {
+            well(request)
+        }
+    })
+    .await;
+    let seen = client(vec![server.url.clone()]).look_at_all(&[all()]).await;
+    assert!(seen.gaps.is_empty(), "{:?}", seen.gaps);
+    assert!(seen.apps.contains_key(&"/a".into()));
+    let asked = server.asked();
+    let list = asked.iter().find(|r| r.starts_with("GET /v2/apps?")).unwrap();
+    assert!(
+        list.to_ascii_lowercase()
+            .contains("\r\naccept-encoding: gzip\r\n"),
+        "{list}"
+    );
+}
+
+#[tokio::test]
+async fn a_body_without_end_is_cut_off_at_the_limit_packed_or_not() {
+    let long = format!(r#"{{"apps":[{}]}}"#, " ".repeat(300_000));
+    let packed = gzipped(&long);
+    assert!(packed.len() < 1_000);
+    for say in [json(&long), zipped_answer(&packed)] {
+        let server = serve(move |_| say.clone()).await;
+        let mut options = options(vec![server.url.clone()]);
+        (options.max_list_bytes, options.max_body_bytes) = (200_000, 4_000);
+        let client = Client::new(options).unwrap();
+        let seen = client.look_at_all(&[all()]).await;
+        let whys: Vec<&str> = seen.gaps.iter().map(|g| g.why.as_str()).collect();
+        assert!(
+            whys[0].contains("it is longer than 200000 bytes, and no more is read of it"),
+            "{whys:?}"
+        );
+        assert!(
+            whys.last().unwrap().contains("sent more than 4000 bytes"),
+            "{whys:?}"
+        );
+        assert!(client.look_at_one(&"/a".into()).await.is_err());
+    }
+    // Just at the limit is not over it.
+    let exact = format!(r#"{{"apps":[{APP}]}}"#);
+    let mut options = options(vec![]);
+    options.max_list_bytes = exact.len();
+    let server = serve(move |request| {
+        if request.starts_with("GET /v2/apps?") {
+            json(&exact)
+        } else {
+            well(request)
+        }
+    })
+    .await;
+    options.urls = vec![server.url.clone()];
+    let seen = Client::new(options).unwrap().look_at_all(&[all()]).await;
+    assert!(seen.gaps.is_empty(), "{:?}", seen.gaps);
+}
+
+#[tokio::test]
+async fn a_list_cut_anywhere_is_never_a_shorter_list() {
+    let tasks: Vec<String> = (0..40)
+        .map(|n| {
+            format!(r#"{{"id":"a.instance-{n}._app.1","appId":"/a","host":"h","state":"TASK_RUNNING"}}"#)
+        })
+        .collect();
+    let body = format!(
+        r#"{{"apps":[{{"id":"/a","instances":40,"deployments":[],"tasks":[{}]}}]}}"#,
+        tasks.join(",")
+    );
+    let mut places: Vec<usize> = (0..body.len()).step_by(1_000).collect();
+    places.push(body.len() - 1);
+    for place in places {
+        let cut = body[..place].to_owned();
+        // Cut by the connection, and cut as if that were all of it.
+        let announced = format!(
+            "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{cut}",
+            body.len()
+        );
+        for say in [Do::Say(announced.into()), json(&cut)] {
+            let server = serve(move |request| {
+                if request.starts_with("GET /v2/apps?") {
+                    say.clone()
+                } else {
+                    well(request)
+                }
+            })
+            .await;
+            let seen = client(vec![server.url.clone()]).look_at_all(&[all()]).await;
+            assert!(!seen.is_whole() && seen.apps.is_empty(), "at byte {place}");
+            assert!(
+                seen.gaps[0].why.starts_with("the app list could not be read"),
+                "{:?}",
+                seen.gaps
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn two_403s_are_told_apart_by_their_words() {
+    for (message, words) in [
+        (
+            "Max number (100) of running deployments is achieved.",
+            "too many running deployments",
+        ),
+        ("Not Authorized to perform this action!", "check the permissions"),
+    ] {
+        let body = format!(r#"{{"message":"{message}"}}"#);
+        let server = serve(move |_| answer(403, "application/json", &body)).await;
+        let why = client(vec![server.url.clone()])
+            .look_at_one(&"/a".into())
+            .await
+            .unwrap_err()
+            .why;
+        assert!(why.contains(words), "{why}");
+    }
+}
+
+#[tokio::test]
+async fn big_lists_are_read_one_at_a_time() {
+    use std::sync::atomic::{AtomicI32, Ordering};
+    // Served by one task for each connection: what overlaps would be seen to.
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = Url::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
+    let (under_way, most) = (Arc::new(AtomicI32::new(0)), Arc::new(AtomicI32::new(0)));
+    let (inside, peak) = (under_way.clone(), most.clone());
+    tokio::spawn(async move {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        while let Ok((mut socket, _)) = listener.accept().await {
+            let (inside, peak) = (inside.clone(), peak.clone());
+            tokio::spawn(async move {
+                let mut asked = vec![0; 4096];
+                let read = socket.read(&mut asked).await.unwrap_or(0);
+                let request = String::from_utf8_lossy(&asked[..read]).into_owned();
+                let list = request.starts_with("GET /v2/apps?");
+                if list {
+                    peak.fetch_max(inside.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                    inside.fetch_sub(1, Ordering::SeqCst);
+                }
+                if let Do::Say(bytes) = well(&request) {
+                    let _ = socket.write_all(&bytes).await;
+                }
+            });
+        }
+    });
+    let client = client(vec![url]);
+    let queries = [all(), all()];
+    let (a, b, c) = tokio::join!(
+        client.look_at_all(&queries),
+        client.look_at_all(&queries),
+        client.list_once(&queries[0])
+    );
+    assert!(
+        a.gaps.is_empty() && b.gaps.is_empty() && c == Ok(1),
+        "{:?} {c:?}",
+        a.gaps
+    );
+    assert_eq!(most.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn an_idle_relist_is_one_request() {
+    let server = serve(well).await;
+    assert_eq!(client(vec![server.url.clone()]).list_once(&all()).await, Ok(1));
+    assert_eq!(server.asked().len(), 1);
+}
+
+#[tokio::test]
+async fn bad_lists_are_sentences_and_never_apps() {
+    let bomb = format!(r#"{{"apps":[{}{}]}}"#, "[".repeat(200_000), "]".repeat(200_000));
+    let with = |what: &str| {
+        let app = r#"{"id":"/a","instances":1,"deployments":[],"tasks":[{"id":"a.1","appId":"/a","host":"h","state":"TASK_RUNNING"}]}"#;
+        format!(r#"{{"apps":[{}]}}"#, app.replacen(r#""instances":1"#, what, 1))
+    };
+    for (body, words) in [
+        (bomb.into_bytes(), "without a readable id"),
+        (with(r#""instances":1e400"#).into_bytes(), "could not be read"),
+        (
+            with(r#""instances":18446744073709551616"#).into_bytes(),
+            "could not be read",
+        ),
+        (with(r#""instances":1.5"#).into_bytes(), "could not be read"),
+        (
+            with(r#""instances":1,"instances":2"#).into_bytes(),
+            "duplicate field",
+        ),
+        (
+            with(r#""instances":1,"tasks":[]"#).into_bytes(),
+            "duplicate field",
+        ),
+        (
+            [b"{\"apps\":[{\"id\":\"/a".as_slice(), b"\xff\xfe\"}]}"].concat(),
+            "could not be read",
+        ),
+        (
+            with(r#""instances":1"#)
+                .replace("\"/a\"", "\"/shop/../a\"")
+                .into_bytes(),
+            "app id",
+        ),
+        (
+            with(r#""instances":1"#)
+                .replace("\"/a\"", "\"/a\\u0007\"")
+                .into_bytes(),
+            "app id",
+        ),
+        (
+            with(r#""instances":1"#)
+                .replace(r#""appId":"/a""#, r#""appId":"/gone""#)
+                .into_bytes(),
+            "says it belongs to \"/gone\"",
+        ),
+    ] {
+        let shown = String::from_utf8_lossy(&body[..body.len().min(200)]).into_owned();
+        let list = Do::Say(
+            [
+                format!(
+                    "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+                    body.len()
+                )
+                .as_bytes(),
+                &body,
+            ]
+            .concat(),
+        );
+        let server = serve(move |request| {
+            if request.starts_with("GET /v2/apps?") {
+                list.clone()
+            } else {
+                well(request)
+            }
+        })
+        .await;
+        let seen = client(vec![server.url.clone()]).look_at_all(&[all()]).await;
+        assert!(seen.apps.is_empty(), "{shown}");
+        assert!(seen.gaps[0].why.contains(words), "{shown}: {}", seen.gaps[0].why);
+        assert!(
+            !seen.gaps[0].why.chars().any(char::is_control),
+            "{:?}",
+            seen.gaps[0].why
+        );
+    }
 }

@@ -29,7 +29,7 @@ impl Seen {
         }
     }
 
-    fn lose(&mut self, gap: Gap) {
+    pub(super) fn lose(&mut self, gap: Gap) {
         if let Some(id) = &gap.app {
             self.apps.remove(id);
             self.unseen.insert(id.clone());
@@ -43,7 +43,8 @@ impl Seen {
             Ok(all) => {
                 for deployment in all {
                     let id = DeploymentId::new(deployment.id);
-                    for app in deployment.affected_apps {
+                    let pods = deployment.affected_pods.unwrap_or_default();
+                    for app in deployment.affected_apps.into_iter().chain(pods) {
                         if let Some(app) = self.apps.get_mut(&AppId::new(app))
                             && !app.deployments.contains(&id)
                         {
@@ -74,7 +75,10 @@ impl Seen {
                     let left = queued.delay.and_then(|d| d.time_left_seconds).unwrap_or(0);
                     let left = u64::try_from(left).unwrap_or(0);
                     if left > 0
-                        && let Some(app) = queued.app.and_then(|a| self.apps.get_mut(&AppId::new(a.id)))
+                        && let Some(app) = queued
+                            .app
+                            .or(queued.pod)
+                            .and_then(|a| self.apps.get_mut(&AppId::new(a.id)))
                     {
                         app.launch_delay_s = app.launch_delay_s.max(Some(left));
                     }
@@ -142,6 +146,7 @@ impl Words {
 pub(super) fn readable(app: wire::App<'_>, words: &mut Words) -> Result<App, String> {
     let rows = app.tasks.ok_or("its tasks are missing")?;
     let checks = app.health_checks.map_or(0, |c| c.len());
+    let kill_grace_s = app.task_kill_grace_period_seconds;
     let volumes = app.container.and_then(|c| c.volumes).unwrap_or_default();
     let resident = app.residency.is_some()
         || volumes.iter().any(|v| v.persistent.is_some())
@@ -186,6 +191,8 @@ pub(super) fn readable(app: wire::App<'_>, words: &mut Words) -> Result<App, Str
             .map(|d| DeploymentId::new(&*d.id))
             .collect(),
         launch_delay_s: None,
+        kill_grace_s,
+        pod: false,
         tasks,
     })
 }
@@ -224,7 +231,7 @@ pub(super) fn instance_of(task: &str) -> (InstanceId, Option<u64>) {
     (InstanceId::new(task.strip_suffix("._app").unwrap_or(task)), None)
 }
 
-fn state(name: &str) -> TaskState {
+pub(super) fn state(name: &str) -> TaskState {
     match name {
         "TASK_STAGING" => TaskState::Staging,
         "TASK_STARTING" => TaskState::Starting,

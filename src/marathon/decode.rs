@@ -93,7 +93,10 @@ impl<'q> AppList<'q> {
     pub fn take(&mut self, piece: &[u8]) -> Result<(), String> {
         self.taken = self.taken.saturating_add(piece.len());
         if self.taken > self.most {
-            return Err(format!("it is longer than {} MiB", self.most >> 20));
+            return Err(format!(
+                "it is longer than {}, and no more is read of it",
+                super::client::size(self.most)
+            ));
         }
         let missing = BEGIN.saturating_sub(self.begin.len()).min(piece.len());
         self.begin.extend_from_slice(&piece[..missing]);

@@ -1,6 +1,6 @@
 //! The event stream. An event never decides anything: it only says "look again".
 
-use super::client::{Client, address, place};
+use super::client::{Client, address, place, sentence};
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
@@ -26,10 +26,19 @@ const SHORTEST: Duration = Duration::from_millis(500);
 /// Longest pause.
 const LONGEST: Duration = Duration::from_secs(30);
 
+/// What a stream has to say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum News {
+    /// It was opened: whatever was said before is lost, so what is true has to be asked.
+    Opened,
+    /// Something happened, once or often.
+    Events,
+}
+
 /// Follows the event stream for ever and calls `wake` after every connection and after every batch of
 /// events. Events are lost now and then by design of Marathon: whoever is woken looks, and looks on a
 /// timer as well. Dropping the future closes the stream.
-pub async fn follow(client: &Client, wake: impl Fn() + Send + Sync) {
+pub async fn follow(client: &Client, wake: impl Fn(News) + Send + Sync) {
     let mut pause = SHORTEST;
     let dice = RandomState::new();
     for turn in 0_u64.. {
@@ -46,7 +55,8 @@ pub async fn follow(client: &Client, wake: impl Fn() + Send + Sync) {
 }
 
 /// One connection, until it ends; says why it did.
-async fn once(client: &Client, wake: &(impl Fn() + Send + Sync), turn: u64) -> String {
+async fn once(client: &Client, wake: &(impl Fn(News) + Send + Sync), turn: u64) -> String {
+    let (clock, silence) = (&client.options.clock, client.options.event_silence);
     let nodes = client.nodes();
     let turn = usize::try_from(turn).unwrap_or(0) % nodes.len().max(1);
     let Some(node) = nodes.get(turn) else {
@@ -56,11 +66,19 @@ async fn once(client: &Client, wake: &(impl Fn() + Send + Sync), turn: u64) -> S
     let url = address(node, &["v2", "events"], &query);
     // Marathon compares the whole header: anything added to it is a 405.
     let opened = client.open(url, "text/event-stream", None);
-    let mut response = match tokio::time::timeout(client.options.event_silence, opened).await {
-        Ok(Ok(response)) => response,
-        Ok(Err((why, _))) => return format!("{}: {why}", place(node)),
-        Err(_) => return format!("{} did not answer", place(node)),
+    let opened = tokio::select! {
+        biased;
+        opened = opened => opened,
+        () = clock.sleep(silence) => return format!("{} did not answer", place(node)),
     };
+    let mut response = match opened {
+        Ok(response) => response,
+        Err((why, _)) => return format!("{}: {why}", place(node)),
+    };
+    if response.status() == 401 {
+        // A token that is refused is not used again.
+        client.session.forget();
+    }
     let kind = response
         .headers()
         .get("content-type")
@@ -73,24 +91,24 @@ async fn once(client: &Client, wake: &(impl Fn() + Send + Sync), turn: u64) -> S
             response.status().as_u16()
         );
     }
-    wake();
+    wake(News::Opened);
     let mut reader = Reader::default();
     loop {
-        match tokio::time::timeout(client.options.event_silence, response.chunk()).await {
-            Ok(Ok(Some(chunk))) => {
+        // Marathon sends an empty line every ten seconds: whoever says nothing for longer is gone, whatever
+        // the socket believes.
+        let chunk = tokio::select! {
+            biased;
+            chunk = response.chunk() => chunk,
+            () = clock.sleep(silence) => return format!("{} was silent for {silence:?}", place(node)),
+        };
+        match chunk {
+            Ok(Some(chunk)) => {
                 if reader.take(&chunk) > 0 {
-                    wake();
+                    wake(News::Events);
                 }
             }
-            Ok(Ok(None)) => return format!("{} closed it", place(node)),
-            Ok(Err(e)) => return format!("{}: {}", place(node), e.without_url()),
-            Err(_) => {
-                return format!(
-                    "{} was silent for {:?}",
-                    place(node),
-                    client.options.event_silence
-                );
-            }
+            Ok(None) => return format!("{} closed it", place(node)),
+            Err(e) => return format!("{} broke it off: {}", place(node), sentence(&e.without_url())),
         }
     }
 }

@@ -72,7 +72,13 @@ pub fn answers(data: &[u8]) {
             "{said:?}"
         );
     }
-    match changes::judge(status, body) {
+    let order = crate::ports::cluster::KillOrder {
+        intent: "r/1".into(),
+        tasks: vec![],
+        pod: None,
+        timeout: std::time::Duration::ZERO,
+    };
+    match changes::judge(status, body, &order) {
         KillAnswer::Accepted { .. } => assert_eq!(status, 200),
         KillAnswer::Refused { .. } => assert!(status >= 400, "{status}"),
         KillAnswer::Unanswered { .. } => {}

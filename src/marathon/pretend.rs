@@ -17,6 +17,8 @@ use url::Url;
 pub(super) enum Do {
     /// Write these bytes and close.
     Say(Vec<u8>),
+    /// Write these bytes, say nothing more, and stay.
+    SayAndHang(Vec<u8>),
     /// Say nothing and stay.
     Hang,
     /// Close at once.
@@ -91,6 +93,10 @@ pub(super) async fn serve(choose: impl Fn(&str) -> Do + Send + Sync + 'static) -
                         // Wait for the other side, so that nothing is cut off by a reset.
                         let _closed = socket.read(&mut buffer).await;
                     }
+                    Do::SayAndHang(bytes) => {
+                        socket.write_all(&bytes).await.ok();
+                        std::future::pending().await
+                    }
                     Do::Hang => std::future::pending().await,
                     Do::Close => {}
                 }
@@ -106,20 +112,32 @@ pub(super) async fn nobody() -> Url {
     Url::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap()
 }
 
-struct Fixed;
+/// Time that stands still until a test moves it.
+pub(super) struct HandClock(tokio::sync::watch::Sender<Duration>);
+
+impl HandClock {
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self(tokio::sync::watch::Sender::new(Duration::ZERO)))
+    }
+
+    pub fn advance(&self, by: Duration) {
+        self.0.send_modify(|elapsed| *elapsed += by);
+    }
+}
 
 #[async_trait::async_trait]
-impl Clock for Fixed {
+impl Clock for HandClock {
     fn now(&self) -> DateTime<Utc> {
-        DateTime::parse_from_rfc3339("2026-11-23T12:00:00Z")
-            .unwrap()
-            .into()
+        let noon = DateTime::parse_from_rfc3339("2026-11-23T12:00:00Z").unwrap();
+        noon.to_utc() + *self.0.borrow()
     }
     fn elapsed(&self) -> Duration {
-        Duration::ZERO
+        *self.0.borrow()
     }
-    async fn sleep(&self, _: Duration) {
-        tokio::task::yield_now().await;
+    async fn sleep(&self, duration: Duration) {
+        let until = self.elapsed() + duration;
+        let mut changes = self.0.subscribe();
+        changes.wait_for(|now| *now >= until).await.unwrap();
     }
 }
 
@@ -136,7 +154,9 @@ pub(super) fn options(urls: Vec<Url>) -> Options {
         connect_timeout: Duration::from_secs(5),
         read_timeout: Duration::from_secs(10),
         event_silence: Duration::from_secs(10),
-        clock: Arc::new(Fixed),
+        max_list_bytes: 512 << 20,
+        max_body_bytes: 8 << 20,
+        clock: HandClock::new(),
     }
 }
 

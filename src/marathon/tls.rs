@@ -70,22 +70,24 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn half_a_client_certificate_and_a_missing_file_are_refused_by_name() {
-        let half = TlsFiles {
-            cert: Some("c.pem".into()),
-            ..TlsFiles::default()
-        };
-        assert!(configure(&half).unwrap_err().contains("both"));
-        let missing = TlsFiles {
-            ca: Some("/nowhere/ca.pem".into()),
-            ..TlsFiles::default()
-        };
-        assert!(configure(&missing).unwrap_err().contains("/nowhere/ca.pem"));
-        assert!(configure(&TlsFiles::default()).is_ok());
-    }
+/// What to do about a refused handshake, where its words are those of a library.
+pub(super) fn advice(said: &str) -> Option<&'static str> {
+    let has = |word: &str| said.contains(word);
+    Some(if has("UnknownIssuer") || has("certificate: BadSignature") {
+        "its certificate is signed by no authority that we trust; name a private one with `tls.caFile`"
+    } else if has("not valid for name") || has("NotValidForName") {
+        "its certificate is for another name than the address in `urls`"
+    } else if has("certificate expired") || has("Expired") {
+        "its certificate has run out, or the clock of this machine is wrong"
+    } else if has("CertificateRequired") {
+        "it wants a certificate of ours: `tls.certFile` and `tls.keyFile`"
+    } else if has("fatal alert: UnknownCA") || has("fatal alert: BadCertificate") || has("DecryptError") {
+        "it does not take our certificate (`tls.certFile`)"
+    } else {
+        return None;
+    })
 }
+
+#[cfg(test)]
+#[path = "tls_test.rs"]
+mod tests;

@@ -7,6 +7,7 @@
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::de::{self, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -176,6 +177,7 @@ pub(super) struct App<'a> {
     pub constraints: Option<Vec<Vec<String>>>,
     #[serde(borrow)]
     pub deployments: Option<Vec<DeploymentRef<'a>>>,
+    pub task_kill_grace_period_seconds: Option<u64>,
     #[serde(borrow)]
     pub tasks: Option<Vec<Task<'a>>>,
 }
@@ -237,6 +239,26 @@ pub(super) struct Info {
     pub framework_id: Option<String>,
     pub version: String,
     pub leader: Option<String>,
+    /// Flags of the process. Nothing of them decides alone, so a strange one does no harm.
+    #[serde(rename = "marathon_config")]
+    pub marathon_config: Option<Value>,
+}
+
+impl Info {
+    /// Whether `--enable_features` has this one.
+    pub fn has_feature(&self, name: &str) -> bool {
+        let features = self.marathon_config.as_ref().map(|c| &c["features"]);
+        match features {
+            Some(Value::Array(all)) => all.iter().any(|f| f.as_str() == Some(name)),
+            Some(Value::String(all)) => all.split(',').any(|f| f.trim() == name),
+            _ => false,
+        }
+    }
+
+    /// `--leader_proxy_read_timeout`, in milliseconds.
+    pub fn proxy_timeout_ms(&self) -> Option<u64> {
+        self.marathon_config.as_ref()?["leader_proxy_read_timeout_ms"].as_u64()
+    }
 }
 
 /// One of `GET /v2/deployments`.
@@ -245,6 +267,7 @@ pub(super) struct Info {
 pub(super) struct Deployment {
     pub id: String,
     pub affected_apps: Vec<String>,
+    pub affected_pods: Option<Vec<String>>,
 }
 
 /// `GET /v2/queue`.
@@ -257,6 +280,8 @@ pub(super) struct Queue {
 pub(super) struct Queued {
     /// Absent for pods.
     pub app: Option<QueuedApp>,
+    /// Absent for apps.
+    pub pod: Option<QueuedApp>,
     pub delay: Option<Delay>,
 }
 
@@ -280,6 +305,102 @@ pub(super) struct Killed {
 #[derive(Debug, Deserialize)]
 pub(super) struct KilledTask {
     pub id: String,
+}
+
+/// `GET /v2/pods/::status`: each pod is read on its own, as apps are.
+#[derive(Deserialize)]
+pub(super) struct PodList<'a>(#[serde(borrow)] pub Vec<&'a RawValue>);
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Pod {
+    pub id: String,
+    pub spec: PodSpec,
+    pub instances: Option<Vec<PodInstance>>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct PodSpec {
+    pub version: Option<String>,
+    pub labels: Option<BTreeMap<String, String>>,
+    pub containers: Vec<PodContainer>,
+    pub scaling: Scaling,
+    pub scheduling: Option<Scheduling>,
+    pub volumes: Option<Vec<Volume>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct PodContainer {
+    pub health_check: Option<IgnoredAny>,
+    pub lifecycle: Option<Lifecycle>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Lifecycle {
+    pub kill_grace_period_seconds: Option<f64>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Scaling {
+    pub instances: u32,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Scheduling {
+    pub placement: Option<Placement>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Placement {
+    pub constraints: Option<Vec<PodConstraint>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct PodConstraint {
+    pub field_name: String,
+    pub operator: String,
+    pub value: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct PodInstance {
+    pub id: String,
+    pub status: String,
+    pub agent_hostname: Option<String>,
+    pub agent_id: Option<String>,
+    pub agent_region: Option<String>,
+    pub agent_zone: Option<String>,
+    pub containers: Option<Vec<ContainerStatus>>,
+    pub local_volumes: Option<Vec<IgnoredAny>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ContainerStatus {
+    pub name: String,
+    pub status: String,
+    pub status_since: Option<DateTime<Utc>>,
+    pub container_id: Option<String>,
+    pub conditions: Option<Vec<Condition>>,
+}
+
+/// `healthy` is the one that is used; no report of a check counts as `false`, unlike with apps.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Condition {
+    pub name: String,
+    pub value: String,
+    pub last_updated: Option<DateTime<Utc>>,
+}
+
+/// One of the answer of a pod's kill (1.5 and later; 1.4 writes something else).
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct KilledInstance {
+    pub instance_id: String,
 }
 
 /// An error, where it is JSON at all.

@@ -79,6 +79,7 @@ impl Target {
             task: task.id.clone(),
             instance: task.instance.clone(),
             host: task.host.to_string(),
+            pod: app.pod,
         }
     }
 }
@@ -116,6 +117,9 @@ pub struct Target {
     pub instance: InstanceId,
     /// Where it runs, for people.
     pub host: String,
+    /// An instance of a pod: the whole of it dies, and it is asked for by `instance`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub pod: bool,
 }
 
 impl Plan {

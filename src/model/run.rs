@@ -154,6 +154,17 @@ impl Intent {
     pub fn is_charged(&self) -> bool {
         !self.sham && self.state.is_charged()
     }
+
+    /// The targets that Marathon did not name in its answer: neither the incarnation that was asked for nor,
+    /// from 1.8 on, a later one of the same instance.
+    pub fn skipped<'a>(&'a self, named: &[TaskId]) -> Vec<&'a Target> {
+        let is_of = |task: &TaskId, t: &Target| {
+            let rest = task.as_str().strip_prefix(t.instance.as_str());
+            *task == t.task || rest.is_some_and(|rest| rest.starts_with('.'))
+        };
+        let missing = |t: &&Target| !named.iter().any(|task| is_of(task, t));
+        self.targets.iter().filter(missing).collect()
+    }
 }
 
 /// What is known of an intent (`reliability` §1.1).
@@ -228,5 +239,41 @@ impl IntentState {
             Self::Resolved { .. } => "resolved",
             Self::Held { .. } => "held",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_marathon_left_out_is_known_by_instance() {
+        let target = |n: u32| Target {
+            app: "/a".into(),
+            task: format!("a.instance-{n}._app.1").as_str().into(),
+            instance: format!("a.instance-{n}").as_str().into(),
+            host: "h".into(),
+            pod: false,
+        };
+        let at = DateTime::UNIX_EPOCH;
+        let intent = Intent {
+            id: "r/1".into(),
+            run: "r".into(),
+            step: 1,
+            targets: vec![target(1), target(11)],
+            at,
+            deadline: at,
+            sham: false,
+            state: IntentState::Open,
+        };
+        let skipped = |named: &[&str]| -> Vec<String> {
+            let named: Vec<TaskId> = named.iter().map(|t| TaskId::from(*t)).collect();
+            let left = intent.skipped(&named);
+            left.iter().map(|t| t.instance.to_string()).collect()
+        };
+        assert_eq!(skipped(&["a.instance-1._app.1"]), ["a.instance-11"]);
+        // The heir of the one that was asked for is what it kills from 1.8 on.
+        assert!(skipped(&["a.instance-1._app.2", "a.instance-11._app.1"]).is_empty());
+        assert_eq!(skipped(&[]).len(), 2);
     }
 }

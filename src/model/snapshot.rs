@@ -34,6 +34,11 @@ impl Snapshot {
         }
     }
 
+    /// Whether everything that matters to apps was seen.
+    pub fn is_whole(&self) -> bool {
+        self.gaps.iter().all(|g| g.what == GapKind::Pods)
+    }
+
     /// How old the snapshot is at `now`; negative after a clock jump.
     pub fn age(&self, now: DateTime<Utc>) -> TimeDelta {
         now - self.taken_at
@@ -58,11 +63,14 @@ impl Snapshot {
         })
     }
 
-    /// The gaps that touch this app: its own and the ones that touch everything.
+    /// The gaps that touch this app: its own and the ones that touch everything. An app that is seen to be
+    /// no pod is not touched by pods that could not be seen.
     pub fn gaps_of<'a>(&'a self, app: &'a AppId) -> impl Iterator<Item = &'a Gap> {
-        self.gaps
-            .iter()
-            .filter(move |g| g.app.as_ref().is_none_or(|a| a == app))
+        let no_pod = self.apps.get(app).is_some_and(|a| !a.pod);
+        self.gaps.iter().filter(move |g| match &g.app {
+            Some(touched) => touched == app,
+            None => !(no_pod && g.what == GapKind::Pods),
+        })
     }
 }
 
@@ -77,6 +85,13 @@ pub struct ClusterInfo {
     pub leader: Option<String>,
     /// Marathon's `Date` header minus our clock in the middle of the request, in milliseconds.
     pub clock_offset_ms: Option<i64>,
+    /// Whether it shows a task that is being killed as `TASK_KILLING` (`--enable_features task_killing`);
+    /// without that, such a task looks as if it ran on until it is dead.
+    #[serde(default)]
+    pub task_killing: bool,
+    /// How long a follower waits for the leader before it gives up on a request that it passes on.
+    #[serde(default)]
+    pub proxy_timeout_ms: Option<u64>,
 }
 
 /// Compared on (major, minor) only: from 1.6 on the third number is a commit count.
@@ -136,6 +151,8 @@ pub enum GapKind {
     Queue,
     /// Mesos agents.
     Agents,
+    /// The list of pods, or one pod. Not seeing pods says nothing of apps.
+    Pods,
 }
 
 /// A Marathon app with its task rows.
@@ -159,6 +176,12 @@ pub struct App {
     pub deployments: Vec<DeploymentId>,
     /// Seconds of launch back-off left in `/v2/queue`, when the app is delayed.
     pub launch_delay_s: Option<u64>,
+    /// `taskKillGracePeriodSeconds`: from SIGTERM to SIGKILL. `None`: what the executor does by itself.
+    #[serde(default)]
+    pub kill_grace_s: Option<u64>,
+    /// A pod: each of its instances is one row here, and it is killed by instance, never by task.
+    #[serde(default)]
+    pub pod: bool,
     /// Rows as listed, whatever their state. Rows are not running tasks.
     pub tasks: Vec<Task>,
 }
@@ -283,6 +306,8 @@ mod tests {
             constraints: vec![],
             deployments: vec![],
             launch_delay_s: None,
+            kill_grace_s: None,
+            pod: false,
             tasks: vec![task],
         }
     }

@@ -11,7 +11,7 @@ use crate::model::command::{Command, Person};
 use crate::model::entry::Body;
 use crate::model::experiment::AbortCause;
 use crate::model::gate::{Answer, GateAnswer, GateName, Judgement};
-use crate::model::ids::{IntentId, PolicyName, RunId};
+use crate::model::ids::{IntentId, PolicyName, RunId, TaskId};
 use crate::model::plan::{Plan, Target};
 use crate::model::policy::{ApprovalMode, Mode, Policy};
 use crate::model::run::{Intent, IntentState, Phase};
@@ -343,11 +343,7 @@ impl Operator {
             clock: self.ports.clock.clone(),
             stop_file: self.ports.stop_file.clone(),
         };
-        let order = KillOrder {
-            intent: intent.id.clone(),
-            tasks: intent.targets.iter().map(|t| t.task.clone()).collect(),
-            timeout: self.config.kill_timeout,
-        };
+        let order = KillOrder::of(intent.id.clone(), &intent.targets, self.config.kill_timeout);
         for Target { app, task, .. } in &intent.targets {
             // One fixed line for each kill, to grep centrally; what is no kill must not look like one.
             let word = if intent.sham && plan.mode == Mode::Enforce {
@@ -365,12 +361,13 @@ impl Operator {
         if let Some(watch) = self.watch_of(&plan.run) {
             watch.step_decided(intent.at, !intent.sham);
         }
-        let answer = match self.ports.clusters.get(&plan.cluster) {
-            None => KillAnswer::NotSent {
+        let answer = match (self.ports.clusters.get(&plan.cluster), order) {
+            (_, Err(why)) => KillAnswer::NotSent { why },
+            (None, _) => KillAnswer::NotSent {
                 why: format!("cluster {} is not in the settings", plan.cluster),
             },
             // The one door: a sham of any kind can't get here.
-            Some(real) if !intent.sham => {
+            (Some(real), Ok(order)) if !intent.sham => {
                 // A bound of our own beside the adapter's: what has no answer by then is unanswered.
                 let bound = self.config.kill_timeout + Duration::from_secs(5);
                 tokio::select! {
@@ -381,8 +378,11 @@ impl Operator {
                     },
                 }
             }
-            Some(real) => WritesDown(real.clone()).kill(&order, permit, &look).await,
+            (Some(real), Ok(order)) => WritesDown(real.clone()).kill(&order, permit, &look).await,
         };
+        if let KillAnswer::Accepted { tasks } = &answer {
+            self.say_what_was_skipped(intent, tasks);
+        }
         let at = self.ports.clock.now();
         let state = known(answer, at);
         metrics::counter!("heartbreak_kills_total", "outcome" => state.word()).increment(1);
@@ -400,6 +400,25 @@ impl Operator {
             .remove(&intent.id);
         self.tell.notify_one();
         Ok(Pace::new(pace::BUSY, "watching"))
+    }
+
+    /// Marathon answers 200 and leaves out what it does not know: people are told which that was.
+    fn say_what_was_skipped(&self, intent: &Intent, named: &[TaskId]) {
+        let skipped = intent.skipped(named);
+        if !skipped.is_empty() && !named.is_empty() {
+            let ids = skipped.iter().map(|t| t.task.as_str()).collect::<Vec<_>>();
+            self.attend(
+                format!("skipped/{}", intent.id),
+                format!(
+                    "Marathon took kill {} and left out {} of its {} tasks: {}",
+                    intent.id,
+                    skipped.len(),
+                    intent.targets.len(),
+                    ids.join(", ")
+                ),
+                "those had ended by themselves; all of them stay charged until the app is whole".into(),
+            );
+        }
     }
 
     /// A gate said no about a step: wait for it, or end the run when waiting can't help or has lasted.

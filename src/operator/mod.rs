@@ -101,6 +101,8 @@ pub struct Config {
     pub kill_timeout: Duration,
     /// No byte of a kill leaves later than this after its intent.
     pub intent_deadline: TimeDelta,
+    /// How often each Marathon repeats a kill that Mesos has not confirmed; 30 s where nothing is said.
+    pub kill_retry: BTreeMap<ClusterName, TimeDelta>,
     /// Framework ids that the settings insist on.
     pub framework_ids: BTreeMap<ClusterName, String>,
 }
@@ -110,6 +112,19 @@ pub struct Config {
 struct Seen {
     whole_at: Option<DateTime<Utc>>,
     last: Option<Arc<Snapshot>>,
+    /// When it was last asked while nothing was going on, and what went wrong then.
+    relisted: Option<(DateTime<Utc>, Option<String>)>,
+    /// Events may have been lost since it was asked.
+    distrusted: bool,
+}
+
+impl Seen {
+    /// When it was last asked, if that still tells something.
+    fn asked_at(&self) -> Option<DateTime<Utc>> {
+        let looked = self.last.as_ref().map(|s| s.taken_at);
+        let relisted = self.relisted.as_ref().map(|(at, _)| *at);
+        looked.max(relisted).filter(|_| !self.distrusted)
+    }
 }
 
 /// When a policy's next pass is, and how it went so far.
@@ -142,8 +157,8 @@ pub struct Operator {
     attention: Mutex<BTreeMap<String, (String, String)>>,
     /// Held while a halt is taken up or lifted: a file that is being removed is not taken up again.
     halting: tokio::sync::Mutex<()>,
-    /// Kills whose late settling people were told of.
-    alerted: Mutex<BTreeSet<IntentId>>,
+    /// Troubles with kills that people were told of, each once a process.
+    alerted: Mutex<BTreeSet<String>>,
     /// How many notices could not be shown in the last round.
     waiting: std::sync::atomic::AtomicUsize,
     /// A person asked, or something of ours went on: look at once.
@@ -497,7 +512,15 @@ impl Operator {
                 "nothing is open and the policy is not active",
             ));
         };
-        if !busy && due.is_none() && open.is_none() && self.seen_lately(&cluster, now) {
+        if !busy
+            && due.is_none()
+            && open.is_none()
+            && let Ok(policy) = &policy
+            && (self.seen_lately(&cluster, now) || self.was_seen(&cluster))
+        {
+            if !self.seen_lately(&cluster, now) {
+                self.relist(&cluster, policy).await;
+            }
             return Ok(Pace::new(pace::SOON, "nothing is due and nobody asked"));
         }
         // A run that is open needs its app and nothing else.
@@ -513,6 +536,7 @@ impl Operator {
 
         let now = self.ports.clock.now();
         self.alert_about_the_unreplaced(name, now).await;
+        self.alert_about_kills_without_effect(name, &snapshot, now).await;
         let watch = open.as_ref().and_then(|run| {
             let watch = self.watch_of(&run.id)?;
             Some(watch.view(now, run.intents.last().map(|i| i.at), &run.plan))
@@ -536,6 +560,7 @@ impl Operator {
                     halted: halted(ledger, &halt_file),
                     now,
                     quarantine: self.config.quarantine,
+                    kill_retry: self.kill_retry(&snapshot.cluster),
                     due,
                 })
             })
@@ -593,11 +618,30 @@ impl Operator {
         (open, asked, busy, cluster, apps.into_iter().collect())
     }
 
+    fn was_seen(&self, cluster: &ClusterName) -> bool {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.get(cluster).is_some_and(|s| s.whole_at.is_some())
+    }
+
+    /// Whether a relist would tell little: so an idle operator asks a Marathon once in a minute.
     fn seen_lately(&self, cluster: &ClusterName, now: DateTime<Utc>) -> bool {
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.get(cluster)
-            .and_then(|s| s.last.as_ref())
-            .is_some_and(|s| s.age(now) < TimeDelta::minutes(5))
+        seen.get(cluster).and_then(Seen::asked_at).is_some_and(|at| {
+            let age = now - at;
+            age >= TimeDelta::zero() && age.to_std().is_ok_and(|age| age < pace::IDLE)
+        })
+    }
+
+    /// The event stream of a cluster was opened anew: what was said meanwhile is lost, so the next pass
+    /// asks what is true.
+    pub fn stream_opened(&self, cluster: &ClusterName) {
+        {
+            let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(seen) = seen.get_mut(cluster) {
+                seen.distrusted = true;
+            }
+        }
+        self.events.notify_one();
     }
 
     /// The instant of the schedule that is due now, skipping those that are too late.
@@ -825,7 +869,7 @@ impl Operator {
                 .alerted
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
-                .insert(id.clone());
+                .insert(format!("unreplaced/{id}"));
             if new {
                 self.attend(
                     format!("unreplaced/{id}"),
@@ -835,6 +879,53 @@ impl Operator {
                     ),
                     "look at the app's deployments, launch queue and health; the charge ends when a replacement serves, \
                      or with `heartbreak clear`"
+                        .to_owned(),
+                );
+            }
+        }
+    }
+
+    fn kill_retry(&self, cluster: &ClusterName) -> TimeDelta {
+        let told = self.config.kill_retry.get(cluster).copied();
+        told.unwrap_or(lifecycle::KILL_RETRY)
+    }
+
+    /// Tells people, once a process, of a kill that Marathon accepted and that should have shown by now.
+    async fn alert_about_kills_without_effect(
+        &self,
+        policy: &PolicyName,
+        snapshot: &Snapshot,
+        now: DateTime<Utc>,
+    ) {
+        let Some(info) = &snapshot.info else { return };
+        let retry = self.kill_retry(&snapshot.cluster);
+        let late = self
+            .book
+            .read(|ledger| {
+                let mine = ledger
+                    .charged()
+                    .filter(|(run, _)| run.plan.policy == *policy && run.plan.cluster == snapshot.cluster);
+                mine.filter_map(|(_, intent)| {
+                    let mut apps = intent.targets.iter().filter_map(|t| snapshot.apps.get(&t.app));
+                    let why =
+                        apps.find_map(|app| lifecycle::without_effect(app, intent, info, retry, now))?;
+                    Some((format!("no-effect/{}", intent.id), why))
+                })
+                .collect::<Vec<_>>()
+            })
+            .await;
+        for (key, why) in late {
+            let new = self
+                .alerted
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .insert(key.clone());
+            if new {
+                self.attend(
+                    key,
+                    why,
+                    "nothing is sent again; it stays charged until it is proven that it did nothing, or until \
+                     `heartbreak clear`"
                         .to_owned(),
                 );
             }

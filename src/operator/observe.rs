@@ -113,12 +113,39 @@ impl Operator {
         snapshot.taken_at = snapshot.taken_at.min(began);
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let kept = seen.entry(cluster.clone()).or_default();
-        if snapshot.gaps.is_empty() {
+        kept.distrusted = false;
+        kept.relisted = None;
+        if snapshot.is_whole() {
             kept.whole_at = Some(snapshot.taken_at);
         }
         let snapshot = Arc::new(snapshot);
         kept.last = Some(snapshot.clone());
         snapshot
+    }
+
+    /// One request, while nothing is going on: whether the cluster still answers. Nothing is decided on it;
+    /// whatever comes due looks for itself.
+    pub(super) async fn relist(&self, cluster: &ClusterName, policy: &Policy) {
+        let began = self.ports.clock.now();
+        let queries = super::ask::queries(&[policy], &[], Some(&self.ownership()));
+        let (Some(port), Some(query)) = (self.ports.clusters.get(cluster), queries.into_iter().next()) else {
+            return;
+        };
+        let answer = tokio::select! {
+            biased;
+            answer = port.relist(&query) => answer,
+            () = self.ports.clock.sleep(LOOK_MAX) => {
+                Err(format!("Marathon did not answer within {} s", LOOK_MAX.as_secs()))
+            }
+        };
+        let trouble = answer.err();
+        if let Some(why) = &trouble {
+            tracing::warn!(%cluster, %why, "an idle look failed");
+        }
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = seen.entry(cluster.clone()).or_default();
+        kept.distrusted = false;
+        kept.relisted = Some((began, trouble));
     }
 
     /// Pins the framework id of a cluster that is seen for the first time, or that the settings name.

@@ -191,17 +191,28 @@ impl Operator {
             .clusters
             .keys()
             .map(|name| {
-                let Seen { whole_at, last } = seen.get(name).cloned().unwrap_or_default();
+                let kept = seen.get(name).cloned().unwrap_or_default();
+                let Seen {
+                    whole_at,
+                    last,
+                    relisted,
+                    distrusted: _,
+                } = kept;
+                let (relisted_at, trouble) =
+                    relisted.map_or((None, None), |(at, trouble)| (Some(at), trouble));
                 let info = last.as_ref().and_then(|s| s.info.clone());
                 ClusterView {
                     name: name.clone(),
-                    seen: whole_at,
+                    seen: whole_at.max(relisted_at.filter(|_| trouble.is_none())),
                     version: info.as_ref().map(|i| i.version.to_string()),
                     framework_id: info.map(|i| i.framework_id),
                     apps: last.as_ref().map_or(0, |s| s.apps.len()),
                     gaps: last.map_or_else(
                         || vec!["not looked at yet".into()],
-                        |s| s.gaps.iter().map(|g| g.why.clone()).collect(),
+                        |s| {
+                            let gaps = s.gaps.iter().filter(|_| !s.is_whole());
+                            gaps.map(|g| g.why.clone()).chain(trouble).collect()
+                        },
                     ),
                 }
             })

@@ -1,7 +1,8 @@
 //! A Marathon: look, and harm with a permit.
 
 pub use super::Permit;
-use crate::model::ids::{AppId, IntentId, TaskId};
+use crate::model::ids::{AppId, InstanceId, IntentId, TaskId};
+use crate::model::plan::Target;
 use crate::model::policy::{AppPattern, LabelSelector};
 use crate::model::snapshot::{App, Gap, Snapshot};
 use async_trait::async_trait;
@@ -20,6 +21,20 @@ pub trait Cluster: Send + Sync {
     ///
     /// The gap, when the app could not be seen. `Ok(None)` when Marathon says that there is none.
     async fn look_at(&self, app: &AppId) -> Result<Option<App>, Gap>;
+
+    /// Asks in one request whether the cluster answers, while nothing is going on. Gives the number of apps
+    /// that the query lets through.
+    ///
+    /// # Errors
+    ///
+    /// Why it could not be seen, in a sentence.
+    async fn relist(&self, query: &Query) -> Result<usize, String> {
+        let seen = self.look(std::slice::from_ref(query)).await;
+        match seen.gaps.into_iter().next() {
+            None => Ok(seen.apps.len()),
+            Some(gap) => Err(gap.why),
+        }
+    }
 
     /// Sends one kill request, once, and never again.
     ///
@@ -70,8 +85,52 @@ pub struct KillOrder {
     pub intent: IntentId,
     /// Exactly these ids, in this order.
     pub tasks: Vec<TaskId>,
+    /// Where the tasks are a pod's: then its instances are what is asked for.
+    pub pod: Option<PodInstances>,
     /// How long to wait for the answer.
     pub timeout: Duration,
+}
+
+/// Instances of one pod, in the order of the tasks that stand for them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PodInstances {
+    /// The pod.
+    pub pod: AppId,
+    /// One for each task of the order.
+    pub instances: Vec<InstanceId>,
+}
+
+impl KillOrder {
+    /// The order for one step.
+    ///
+    /// # Errors
+    ///
+    /// When its targets can't be asked for in one request, which a plan of ours never has: apps and pods
+    /// together, or more than one pod.
+    pub fn of(intent: IntentId, targets: &[Target], timeout: Duration) -> Result<Self, String> {
+        let pods: Vec<&Target> = targets.iter().filter(|t| t.pod).collect();
+        let pod = match pods.first() {
+            None => None,
+            Some(first) if pods.len() == targets.len() && pods.iter().all(|t| t.app == first.app) => {
+                Some(PodInstances {
+                    pod: first.app.clone(),
+                    instances: pods.iter().map(|t| t.instance.clone()).collect(),
+                })
+            }
+            Some(first) => {
+                return Err(format!(
+                    "instances of pod {} can't be ended in one request with anything else",
+                    first.app
+                ));
+            }
+        };
+        Ok(Self {
+            intent,
+            tasks: targets.iter().map(|t| t.task.clone()).collect(),
+            pod,
+            timeout,
+        })
+    }
 }
 
 /// Asked after the connection stands and before the first byte goes out.
@@ -107,4 +166,41 @@ pub enum KillAnswer {
     },
     /// A rehearsal wrote it down.
     WrittenDown,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn target(app: &str, task: &str, instance: &str, pod: bool) -> Target {
+        Target {
+            app: app.into(),
+            task: task.into(),
+            instance: instance.into(),
+            host: "h".into(),
+            pod,
+        }
+    }
+
+    #[test]
+    fn tasks_of_apps_and_instances_of_one_pod_are_orders_and_nothing_mixed_is() {
+        let of = |targets: &[Target]| KillOrder::of("r/1".into(), targets, Duration::ZERO);
+        let (a, b) = (target("/a", "a.1", "a", false), target("/b", "b.1", "b", false));
+        let (p, q) = (
+            target("/p", "p.i.c.1", "p.i", true),
+            target("/q", "q.i.c.1", "q.i", true),
+        );
+        let order = of(&[a.clone(), b]).expect("one request can ask for tasks of several apps");
+        assert!(order.pod.is_none() && order.tasks == ["a.1".into(), "b.1".into()]);
+        let order = of(std::slice::from_ref(&p)).expect("one pod");
+        let pod = order.pod.expect("it is a pod's");
+        assert_eq!((pod.pod.as_str(), pod.instances), ("/p", vec!["p.i".into()]));
+        assert_eq!(order.tasks, ["p.i.c.1".into()]);
+        assert!(of(&[p.clone(), a]).is_err());
+        assert!(
+            of(&[p, q])
+                .expect_err("two pods")
+                .contains("pod /p can't be ended in one request")
+        );
+    }
 }

@@ -56,6 +56,7 @@ fn target(step: u32) -> Target {
             .as_str()
             .into(),
         host: format!("agent-{step}.prod.example.net"),
+        pod: false,
     }
 }
 

@@ -72,6 +72,14 @@ record! {
     Marathon {
         /// Its masters.
         urls: Vec<At<Text>>,
+        /// `host` or `host:port` by which its nodes call themselves, beside those of `urls`.
+        leader_hosts: Vec<At<Text>>,
+        /// The most of one list of apps that is read, in MiB. Default: 512.
+        max_list_mib: u32,
+        /// The most of any other answer that is read, in MiB. Default: 8.
+        max_body_mib: u32,
+        /// How often it repeats a kill that Mesos has not confirmed. Default: 30s.
+        kill_retry: Lasting,
     }
 }
 

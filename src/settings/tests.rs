@@ -8,7 +8,7 @@ stateDir: state
 listen: 0.0.0.0:9480
 clusters:
   - name: prod
-    marathon: { urls: ["http://m1:8080", "http://m2:8080"] }
+    marathon: { urls: ["http://m1:8080", "http://m2:8080"], leaderHosts: ["10.0.0.5:8080", m3], maxListMib: 64, maxBodyMib: 2, killRetry: 10s }
     auth: { basic: { user: chaos, passwordFile: password } }
 limits: { tasksDown: 2, forbiddenApps: ["/shop/payments"], freezes: [ { from: 2026-12-18, to: 2027-01-07, why: year end } ] }
 calendar: { timezone: Europe/Madrid, holidays: [ 2026-12-25 ] }
@@ -50,6 +50,15 @@ fn everything_that_is_written_is_understood() {
     assert_eq!(s.clusters[0].urls.len(), 2);
     assert_eq!(
         (
+            s.clusters[0].max_list_bytes,
+            s.clusters[0].max_body_bytes,
+            s.clusters[0].kill_retry
+        ),
+        (64 << 20, 2 << 20, Duration::from_secs(10))
+    );
+    assert!(s.clusters[0].leader_hosts.contains("10.0.0.5:8080"));
+    assert_eq!(
+        (
             s.limits.tasks_down,
             s.limits.kills_per_hour,
             s.limits.kills_per_workday
@@ -88,6 +97,14 @@ fn defaults_are_the_safe_ones() {
             && s.allow_hosts.is_empty()
     );
     assert_eq!(s.listen.to_string(), "127.0.0.1:9480");
+    assert_eq!(
+        (
+            s.clusters[0].max_list_bytes,
+            s.clusters[0].max_body_bytes,
+            s.clusters[0].kill_retry
+        ),
+        (512 << 20, 8 << 20, Duration::from_secs(30))
+    );
     assert_eq!(s.state_dir, Path::new("/var/lib/heartbreak"));
     assert_eq!(s.policy_dir, Path::new("/etc/heartbreak/policies"));
     assert_eq!(
@@ -210,6 +227,18 @@ fn what_is_wrong_is_told() {
         "only `sqlite` is built in",
     );
     check("quarantine: 5m", "quarantine: 10s", "it may be 2m to 24h");
+    check(
+        "maxListMib: 64",
+        "maxListMib: 0",
+        "`maxListMib` is 0; it may be 1 to 4096",
+    );
+    check("maxBodyMib: 2", "maxBodyMib: 8MiB", "maxBodyMib");
+    check("killRetry: 10s", "killRetry: 0s", "it may be 1s to 10m");
+    check(
+        "m3]",
+        "\"http://m3:8080\"]",
+        "is not a host, or a host and a port",
+    );
     check(
         "    auth:",
         "    mesos: { urls: [] }\n    auth:",

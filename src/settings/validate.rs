@@ -9,6 +9,7 @@ use crate::policy::problem::{Scribe, Span};
 use crate::policy::raw::or_default;
 use crate::policy::read::{At, Place as Where, Text, brief};
 use crate::policy::validate::{IcsFrom, holidays, is_dns_label, number, web_address, word, zone};
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -302,7 +303,14 @@ impl Judge<'_> {
             self.scribe,
         );
         let urls = marathon.and_then(|m| {
-            let raw::Marathon { place, urls } = &m.value;
+            let raw::Marathon {
+                place,
+                urls,
+                leader_hosts: _,
+                max_list_mib: _,
+                max_body_mib: _,
+                kill_retry: _,
+            } = &m.value;
             let list = place.need(urls, "urls", "write `urls: [\"http://m1:8080\"]`", self.scribe)?;
             if list.value.is_empty() {
                 self.scribe.error(
@@ -314,18 +322,67 @@ impl Judge<'_> {
             let urls: Vec<_> = list.value.iter().map(|u| self.url(u)).collect();
             urls.into_iter().collect::<Option<Vec<_>>>()
         });
+        let limits = marathon.map(|m| self.marathon_limits(&m.value));
         let auth = match auth {
             Some(auth) => self.auth(&auth.value),
             None => Some(Auth::None),
         };
         let tls = self.tls(&or_default(tls));
+        let (leader_hosts, max_list_bytes, max_body_bytes, kill_retry) = limits?;
         Some(Cluster {
             name: ClusterName::new(name?.value.0.clone()),
             urls: urls?,
             auth: auth?,
             tls: tls?,
             framework_id: framework_id.as_ref().map(|f| f.value.0.clone()),
+            leader_hosts,
+            max_list_bytes,
+            max_body_bytes,
+            kill_retry,
         })
+    }
+
+    /// What of `marathon` has defaults.
+    fn marathon_limits(&mut self, raw: &raw::Marathon) -> (BTreeSet<String>, usize, usize, Duration) {
+        let mut mib = |field, key, default| {
+            let help = "these are MiB: write for example 64";
+            let most = number(field, key, 1..=4_096, default, help, self.scribe);
+            usize::try_from(u64::from(most) << 20).unwrap_or(usize::MAX)
+        };
+        let list = mib(&raw.max_list_mib, "maxListMib", 512);
+        let body = mib(&raw.max_body_mib, "maxBodyMib", 8);
+        let retry = raw
+            .kill_retry
+            .as_ref()
+            .map_or(Duration::from_secs(30), |r| r.value.0);
+        let usual = (Duration::from_secs(1)..=Duration::from_secs(600)).contains(&retry);
+        if let Some(written) = raw.kill_retry.as_ref().filter(|_| !usual) {
+            self.scribe.error(
+                written.at,
+                format!("`killRetry` is {}; it may be 1s to 10m", brief(retry)),
+                "write what Marathon's `--kill_retry_timeout` says, or nothing: its default is 30s",
+            );
+        }
+        let mut hosts = BTreeSet::new();
+        for host in raw.leader_hosts.iter().flat_map(|h| &h.value) {
+            let text = &host.value.0;
+            let read = url::Url::parse(&format!("http://{text}"));
+            let plain = read.is_ok_and(|url| {
+                let with_port = |port| format!("{}:{port}", url.host_str().unwrap_or_default());
+                let bare = url.host_str() == Some(text);
+                bare || url.port_or_known_default().is_some_and(|p| with_port(p) == *text)
+            });
+            if plain {
+                hosts.insert(text.clone());
+            } else {
+                self.scribe.error(
+                    host.at,
+                    format!("`{text}` is not a host, or a host and a port"),
+                    "write it as Marathon's `X-Marathon-Leader` has it, without `http://`: `10.0.0.5:8080`",
+                );
+            }
+        }
+        (hosts, list, body, retry)
     }
 
     fn auth(&mut self, raw: &raw::Auth) -> Option<Auth> {

@@ -326,3 +326,30 @@ fn the_simulator_outside_the_demo_is_found() {
         &[r#"app: only ["demo", "cli"] may use the simulator"#],
     );
 }
+
+#[test]
+fn every_promise_about_marathon_names_tests_that_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = fs::read_to_string(root.join("src/marathon/mod.rs")).expect("it is there");
+    let promises = text.split("the test that shows it").nth(1).expect("the list");
+    let mut names: Vec<&str> = promises
+        .lines()
+        .take_while(|line| line.starts_with("//!"))
+        .flat_map(|line| line.split('`').skip(1).step_by(2))
+        .filter(|name| name.contains('_'))
+        .collect();
+    assert!(names.len() >= 25, "{names:?}");
+    let mut folders = vec![root.join("src"), root.join("tests/it")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|e| e == "rs") {
+                let code = fs::read_to_string(path).expect("a file");
+                names.retain(|name| !code.contains(&format!("fn {name}(")));
+            }
+        }
+    }
+    assert!(names.is_empty(), "no such tests: {names:?}");
+}

@@ -150,6 +150,8 @@ impl Cluster for Process {
                 },
                 leader: None,
                 clock_offset_ms: offset,
+                task_killing: false,
+                proxy_timeout_ms: None,
             }),
             apps: BTreeMap::from([(cart(), app)]),
             gaps: vec![],
@@ -350,6 +352,8 @@ impl Process {
             constraints: vec![],
             deployments: if deploying { vec!["d-1".into()] } else { vec![] },
             launch_delay_s: None,
+            kill_grace_s: None,
+            pod: false,
             tasks,
         }
     }
@@ -833,6 +837,7 @@ async fn one_process(process: Process, policies: watch::Receiver<Arc<PolicySet>>
         kill_timeout: Duration::from_secs(10),
         intent_deadline: DEADLINE,
         framework_ids: BTreeMap::new(),
+        kill_retry: BTreeMap::new(),
     };
     // A journal that fails at the start is tried again, as a supervisor would.
     let wake = Arc::new(Notify::new());

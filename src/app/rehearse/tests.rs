@@ -60,6 +60,8 @@ impl Calm {
             constraints: vec![],
             deployments: vec![],
             launch_delay_s: None,
+            kill_grace_s: None,
+            pod: false,
             tasks: (0..5).map(task).collect(),
         }
     }
@@ -76,6 +78,8 @@ impl Cluster for Calm {
                 version: MarathonVersion { major: 1, minor: 11 },
                 leader: None,
                 clock_offset_ms: None,
+                task_killing: false,
+                proxy_timeout_ms: None,
             }),
             apps: [(AppId::new("/shop/cart"), Self::app())].into(),
             gaps: vec![],

@@ -62,6 +62,7 @@ pub(in crate::cli) fn plan() -> Plan {
                 task: "shop_cart.instance-1._app.1".into(),
                 instance: "shop_cart.instance-1".into(),
                 host: "a1".into(),
+                pod: false,
             }],
             slot: None,
         }],

@@ -52,6 +52,7 @@ impl Scene {
             halted: self.halted.clone(),
             now: self.world.now,
             quarantine: TimeDelta::minutes(5),
+            kill_retry: KILL_RETRY,
             due: self.due,
         })
     }
@@ -398,11 +399,18 @@ fn the_ids_that_marathon_answered_with_decide_and_not_those_we_asked_for() {
 }
 
 #[test]
-fn an_accepted_kill_whose_task_still_runs_after_five_minutes_needs_a_person() {
+fn an_accepted_kill_whose_task_still_runs_after_the_quarantine_needs_a_person() {
     let mut scene = one_kill(acked(0, -59));
-    scene.at(241);
+    well_at(&mut scene, -60);
+    // It has not answered a health check since: nobody can say that it was not asked to end.
+    scene.at(246);
     assert!(!words(&scene.next()).starts_with("settle"));
-    scene.at(242);
+    scene.at(247);
+    check(&scene, "settle r-CART0001/1: held");
+    // However patient the app is, Marathon gets its grace and two more attempts on top.
+    scene.world.app().kill_grace_s = Some(600);
+    assert!(!words(&scene.next()).starts_with("settle"));
+    scene.at(-59 + 600 + 60 + 2);
     check(&scene, "settle r-CART0001/1: held");
     let mut scene = one_kill(held(-50));
     replace(&mut scene);
@@ -411,6 +419,104 @@ fn an_accepted_kill_whose_task_still_runs_after_five_minutes_needs_a_person() {
         !words(&scene.next()).starts_with("settle"),
         "only a person frees it"
     );
+}
+
+/// The task of the kill, and every other, answered its last health check then.
+fn well_at(scene: &mut Scene, seconds: i64) {
+    for task in &mut scene.world.app().tasks {
+        task.health = Health::Reported {
+            alive: true,
+            last_success: Some(at(seconds)),
+            first_success: Some(at(-86_300)),
+        };
+    }
+}
+
+#[test]
+fn a_kill_that_marathon_dropped_did_nothing_once_its_task_is_well_long_after_its_grace() {
+    let mut scene = one_kill(acked(0, -59));
+    well_at(&mut scene, 200);
+    scene.at(246);
+    assert!(
+        !words(&scene.next()).starts_with("settle"),
+        "it may still land, as one without an answer may"
+    );
+    scene.at(247);
+    check(&scene, "settle r-CART0001/1: no effect");
+    // Within its grace a dying task still answers its checks.
+    scene.world.app().kill_grace_s = Some(300);
+    scene.at(-59 + 300 + 60 + 2);
+    check(&scene, "settle r-CART0001/1: held");
+    well_at(&mut scene, 300);
+    check(&scene, "settle r-CART0001/1: no effect");
+    // Another task is down meanwhile: it could be the kill's doing.
+    scene.world.app().tasks[5].state = TaskState::Staging;
+    check(&scene, "settle r-CART0001/1: held");
+}
+
+#[test]
+fn a_pod_that_no_list_shows_is_not_taken_for_gone() {
+    for (state, late) in [(acked(0, -59), 0), (ambiguous(-55), 247)] {
+        let mut scene = one_kill(state.clone());
+        scene.world.snapshot.apps.clear();
+        scene.at(late);
+        check(&scene, "settle r-CART0001/1: resolved");
+        let mut scene = one_kill(state);
+        for entry in &mut scene.world.entries {
+            if let Body::Intended { intent, .. } = &mut entry.body {
+                intent.targets[0].pod = true;
+            }
+        }
+        scene.world.snapshot.apps.clear();
+        scene.at(late);
+        assert!(!words(&scene.next()).starts_with("settle"));
+    }
+}
+
+#[test]
+fn people_are_told_of_a_kill_that_should_have_shown_by_now_and_why_it_may_not_have() {
+    let told = |change: &dyn Fn(&mut Scene), seconds: i64| {
+        let mut scene = one_kill(acked(0, -59));
+        change(&mut scene);
+        scene.at(seconds);
+        let ledger = scene.world.ledger();
+        let (_, intent) = ledger.charged().next().unwrap();
+        let (snapshot, app) = (&scene.world.snapshot, "/shop/cart".into());
+        let info = snapshot.info.as_ref().unwrap();
+        without_effect(&snapshot.apps[&app], intent, info, KILL_RETRY, scene.world.now)
+    };
+    let nothing = |_: &mut Scene| {};
+    // Ten seconds of grace, and twice thirty for Marathon to try again.
+    assert_eq!(told(&nothing, -59 + 70), None);
+    let said = told(&nothing, -59 + 71).unwrap();
+    assert!(
+        said.starts_with("Marathon accepted kill r-CART0001/1 of /shop/cart 71 s ago and "),
+        "{said}"
+    );
+    assert!(
+        said.contains("a leader that ends right after its answer forgets the kill"),
+        "{said}"
+    );
+    let old = |scene: &mut Scene| scene.world.snapshot.info.as_mut().unwrap().version.minor = 7;
+    let said = told(&old, 100).unwrap();
+    assert!(
+        said.contains("Marathon 1.7 answers 200 and drops a kill while the app is locked"),
+        "{said}"
+    );
+    let showing = |scene: &mut Scene| scene.world.snapshot.info.as_mut().unwrap().task_killing = true;
+    assert!(
+        told(&showing, 100)
+            .unwrap()
+            .contains("would show it as TASK_KILLING")
+    );
+    let away = |scene: &mut Scene| scene.world.app().tasks[0].state = TaskState::Unreachable;
+    assert!(told(&away, 100).unwrap().contains("its agent is unreachable"));
+    let dying = |scene: &mut Scene| scene.world.app().tasks[0].state = TaskState::Killing;
+    assert_eq!(told(&dying, 100), None, "it has shown");
+    let patient = |scene: &mut Scene| scene.world.app().kill_grace_s = Some(600);
+    assert_eq!(told(&patient, 600), None);
+    let gone = |scene: &mut Scene| drop(scene.world.app().tasks.remove(0));
+    assert_eq!(told(&gone, 100), None);
 }
 
 #[test]

@@ -36,6 +36,7 @@ fn plan(t: &str) -> Plan {
         task: format!("shop_cart.instance-{n}._app.1{t}").as_str().into(),
         instance: "shop_cart.instance-1".into(),
         host: format!("a{n}{t}"),
+        pod: false,
     };
     Plan {
         run: "r-7Q2MK4XN".into(),

@@ -13,6 +13,7 @@ fn target(step: u32) -> Target {
         task: format!("cart.{step}").as_str().into(),
         instance: format!("cart.{step}").as_str().into(),
         host: "a1".into(),
+        pod: false,
     }
 }
 

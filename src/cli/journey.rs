@@ -98,6 +98,8 @@ fn report() -> Report {
         judgements: vec![],
         intents: run.intents,
         recoveries: vec![],
+        stages: vec![],
+        clock_offset_ms: None,
         abort: None,
         kills_after_breach: 0,
         health: vec![],

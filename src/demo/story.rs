@@ -674,11 +674,12 @@ spec:
   blastRadius: {{ maxTasks: 1, maxPercent: 25, minHealthy: 4 }}
   rateLimit: {{ kills: 5, per: 1h, burst: 5 }}
   steadyState:
-    interval: 200ms
-    timeout: 150ms
+    interval: 250ms
+    timeout: 240ms
+    blind: {{ holdFireAfter: 1, abortAfter: 12 }}
     baseline: {{ for: 3s, max: 20s }}
     recovery: {{ within: 20s, hold: 1s }}
-    control: {{ design: sham, real: 5, sham: 5, window: 2s, settle: 1s, margin: 2.5pp }}
+    control: {{ design: sham, real: 5, sham: 5, window: 2500ms, settle: 1s, margin: 2.5pp }}
     probes:
       - name: front-door
         role: abort

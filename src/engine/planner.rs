@@ -6,13 +6,15 @@ use super::history::Ledger;
 use super::ownership::Ownership;
 use super::schedule;
 use super::slots;
+use super::steady_state::intervals;
 use super::targets::{self, Fit, Lot};
 use crate::model::command::Person;
-use crate::model::experiment::Control;
+use crate::model::experiment::{Control, ProbeSpec, Source};
 use crate::model::ids::RunId;
 use crate::model::plan::{Plan, PlannedApp, Step, Target};
 use crate::model::policy::{Limits, Mode, Policy};
 use crate::model::snapshot::{App, GapKind, Snapshot, Task};
+use crate::model::verdict::Counts;
 use crate::model::view::Exclusion;
 use chrono::{DateTime, Utc};
 use std::collections::{BTreeMap, BTreeSet};
@@ -202,6 +204,38 @@ fn with_shams(
     Ok((slots::in_pairs(steps, &spare, lot)?, gap.max(control.slot())))
 }
 
+/// Probes that see so little in all slots together that no verdict could be *held*, said before anybody
+/// approves and not after five kills.
+fn sees_too_little(policy: &Policy) -> Vec<String> {
+    let hypothesis = &policy.hypothesis;
+    let Control::Sham { pairs, window, .. } = hypothesis.control else {
+        return vec![];
+    };
+    let too_little = |probe: &ProbeSpec| {
+        let requests = match &probe.source {
+            Source::Http(http) => http.requests,
+            Source::Tcp { .. } => 1,
+            // How much traffic a balancer or a metric counts is not ours to say.
+            _ => return None,
+        };
+        let every = probe.every.unwrap_or(hypothesis.interval);
+        let samples = window.as_millis() / every.as_millis().max(1);
+        let observed = u64::try_from(samples).unwrap_or(u64::MAX) * u64::from(requests) * u64::from(pairs);
+        let clean = Counts { observed, bad: 0 };
+        let margin = hypothesis.margin_of(probe);
+        let best = intervals::newcombe(clean, clean, intervals::ERROR);
+        best.is_none_or(|best| best.high >= margin).then(|| {
+            format!(
+                "probe {} makes {observed} requests in each group, too few to show that a difference is below the \
+                 margin of {} points: the verdict can't be held; raise `requests`, `control.window` or `control.real`",
+                probe.name,
+                margin * 100.0
+            )
+        })
+    };
+    hypothesis.verdict_probes().filter_map(too_little).collect()
+}
+
 /// A policy without a single app, and which of its words to look at.
 fn names_nothing(policy: &Policy) -> String {
     let ids: Vec<String> = policy.scope.ids.iter().map(ToString::to_string).collect();
@@ -222,7 +256,7 @@ fn names_nothing(policy: &Policy) -> String {
 fn unfit_now(wanted: &Wanted<'_>, app: &App) -> Result<Vec<String>, String> {
     let policy = wanted.policy;
     let remarks = match targets::fits(policy, app, wanted.limits, wanted.ownership) {
-        Fit::Yes(remarks) => remarks,
+        Fit::Yes(remarks) => remarks.into_iter().chain(sees_too_little(policy)).collect(),
         Fit::No(why) | Fit::Unknown(why) => return Err(why),
     };
     if wanted.ledger.busy_apps(&policy.cluster).contains(&app.id) {

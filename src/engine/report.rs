@@ -31,6 +31,11 @@ pub fn assemble(
         (Some(from), Some(to)) => recovery::harm(&run.plan.hypothesis, &samples, from, to),
         _ => vec![],
     };
+    let stages = recovery::summaries(&recoveries, to);
+    let offset = health
+        .iter()
+        .filter_map(|point| point.clock_offset_ms)
+        .max_by_key(|ms| ms.abs());
     Report {
         schema: SCHEMA.to_owned(),
         operator: operator.to_owned(),
@@ -44,6 +49,8 @@ pub fn assemble(
         judgements,
         intents: run.intents.clone(),
         recoveries,
+        stages,
+        clock_offset_ms: offset.filter(|ms| ms.abs() > 1_000),
         abort: run.abort.clone(),
         kills_after_breach,
         health,

@@ -3,12 +3,13 @@
 use super::approval::{Approval, Denial};
 use super::experiment::Sample;
 use super::gate::Judgement;
-use super::ids::{AppId, PlanDigest, RunId};
+use super::ids::{AppId, InstanceId, PlanDigest, RunId, TaskId};
 use super::plan::Plan;
 use super::run::{Aborted, Intent};
 use super::verdict::Verdict;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Version of the report's form.
 pub const SCHEMA: &str = "heartbreak/report/v1";
@@ -133,6 +134,13 @@ pub struct Report {
     pub intents: Vec<Intent>,
     /// Recovery of each kill, by stage.
     pub recoveries: Vec<KillRecovery>,
+    /// The same over all kills: median and worst of every stage.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stages: Vec<StageSummary>,
+    /// Marathon's clock minus ours in milliseconds, where that is more than a second: stages by Marathon's
+    /// clock have it taken away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clock_offset_ms: Option<i64>,
     /// Why it ended early.
     pub abort: Option<Aborted>,
     /// Kill requests that left after the breach: always 0.
@@ -164,6 +172,27 @@ pub struct HealthPoint {
     pub running: u32,
     /// Staged and starting rows.
     pub staged: u32,
+    /// Tasks that came after the watch began, those of whose rows something is new.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fresh: Vec<FreshTask>,
+    /// Marathon's clock minus ours in milliseconds, as last known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clock_offset_ms: Option<i64>,
+}
+
+/// A task that was not there when the watch began, as its row says, by Marathon's clock.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FreshTask {
+    /// Its id.
+    pub task: TaskId,
+    /// What survives a restart on Marathon 1.8 and later.
+    pub instance: InstanceId,
+    /// `stagedAt`.
+    pub staged: Option<DateTime<Utc>>,
+    /// `startedAt`.
+    pub started: Option<DateTime<Utc>>,
+    /// The first success of its health checks.
+    pub healthy: Option<DateTime<Utc>>,
 }
 
 /// Evidence of one probe at a moment.
@@ -190,12 +219,165 @@ pub struct KillRecovery {
     pub killed: DateTime<Utc>,
     /// t1: the victim is gone.
     pub gone: Option<DateTime<Utc>>,
+    /// t2: the last replacement was staged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub staged: Option<DateTime<Utc>>,
     /// t3: a replacement runs.
     pub running: Option<DateTime<Utc>>,
+    /// t4: the last replacement passed its health checks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub healthy: Option<DateTime<Utc>>,
     /// t6: as many serve as before.
     pub capacity: Option<DateTime<Utc>>,
     /// t7: start of the first steady stretch after t6.
     pub steady: Option<DateTime<Utc>>,
+    /// Where each stage comes from.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub origins: BTreeMap<Stage, Origin>,
+    /// Nothing linked the replacements to their victims but their order.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub by_order: bool,
+    /// What users felt of it, by probe; empty where nothing can be compared.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub felt: Vec<Felt>,
+}
+
+/// A stage after a kill.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Stage {
+    /// t0: the kill was answered.
+    Killed,
+    /// t1: the victim is gone.
+    Gone,
+    /// t2: a replacement is staged.
+    Staged,
+    /// t3: a replacement runs.
+    Running,
+    /// t4: a replacement is healthy.
+    Healthy,
+    /// t6: as many serve as before.
+    Capacity,
+    /// t7: the steady state holds again.
+    Steady,
+}
+
+impl Stage {
+    /// Those that follow a kill, in their order.
+    pub const ALL: [Self; 6] = [
+        Self::Gone,
+        Self::Staged,
+        Self::Running,
+        Self::Healthy,
+        Self::Capacity,
+        Self::Steady,
+    ];
+
+    /// When a kill reached it.
+    pub fn of(self, kill: &KillRecovery) -> Option<DateTime<Utc>> {
+        match self {
+            Self::Killed => Some(kill.killed),
+            Self::Gone => kill.gone,
+            Self::Staged => kill.staged,
+            Self::Running => kill.running,
+            Self::Healthy => kill.healthy,
+            Self::Capacity => kill.capacity,
+            Self::Steady => kill.steady,
+        }
+    }
+
+    /// In words: `victim gone`.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Killed => "killed",
+            Self::Gone => "victim gone",
+            Self::Staged => "replacement staged",
+            Self::Running => "replacement running",
+            Self::Healthy => "replacement healthy",
+            Self::Capacity => "capacity restored",
+            Self::Steady => "steady again",
+        }
+    }
+}
+
+/// Where the moment of a stage comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Origin {
+    /// Our clock, when the answer to the kill came.
+    Answer,
+    /// Our clock, when the intent became durable: the answer's own moment is no longer known.
+    Intent,
+    /// Our clock, at the first look that showed it.
+    Look,
+    /// Marathon's clock, in the task's row.
+    TaskRow,
+    /// Marathon's clock, in the result of a health check.
+    HealthResult,
+    /// Our clock, at the proof that the kill is over.
+    Proof,
+    /// The probes' samples.
+    Samples,
+}
+
+impl Origin {
+    /// In words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Answer => "our clock, at the answer",
+            Self::Intent => "our clock, at the intent",
+            Self::Look => "our clock, at the first look that showed it",
+            Self::TaskRow => "the task's row",
+            Self::HealthResult => "the health check's result",
+            Self::Proof => "our clock, at the proof",
+            Self::Samples => "the probes' samples",
+        }
+    }
+}
+
+/// What users felt of one kill, as one probe saw it: from the kill until the app was steady again, compared
+/// with times in which nothing was killed (`steady-state` §5.2).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Felt {
+    /// Whose samples.
+    pub probe: super::ids::ProbeName,
+    /// Observations.
+    pub observed: u64,
+    /// Bad ones.
+    pub bad: u64,
+    /// Seconds of total loss that it amounts to, summed with its sign.
+    pub dip_area_s: f64,
+    /// Failures beyond what there would have been anyway.
+    pub attributable: f64,
+    /// Lower end of their two-sided 95 % interval.
+    pub attributable_low: f64,
+    /// Upper end of their two-sided 95 % interval.
+    pub attributable_high: f64,
+    /// Highest bad share of one second, or of one sample where those are rarer.
+    pub worst_second: f64,
+    /// Highest bad share of ten seconds.
+    pub worst_ten_seconds: f64,
+    /// Requests that a load balancer tried again on the same server.
+    pub masked_retries: u64,
+    /// Requests that a load balancer sent to another server: no error, up to its connect timeout of delay.
+    pub masked_redispatches: u64,
+}
+
+/// One stage over all kills of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StageSummary {
+    /// Which.
+    pub stage: Stage,
+    /// Kills.
+    pub kills: u32,
+    /// Kills that were not seen to reach it.
+    pub censored: u32,
+    /// The median from the kill on, by Kaplan and Meier; `None` when fewer than half were seen to reach it.
+    pub median_ms: Option<u64>,
+    /// The longest.
+    pub worst_ms: u64,
+    /// The longest was not seen to its end: it took longer than that.
+    pub worst_is_censored: bool,
 }
 
 /// What one probe counted while the run was armed.

@@ -385,7 +385,9 @@ impl Operator {
         }
         let at = self.ports.clock.now();
         let state = known(answer, at);
-        metrics::counter!("heartbreak_kills_total", "outcome" => state.word()).increment(1);
+        if !(intent.sham && plan.mode == Mode::Enforce) {
+            metrics::counter!("heartbreak_kills_total", "outcome" => state.word()).increment(1);
+        }
         tracing::info!(intent = %intent.id, outcome = state.word(), "settled for now");
         if let Err(error) = self.write_settled(&intent.id, state.clone()).await {
             self.unwritten

@@ -8,15 +8,15 @@ use crate::engine::gates::Watched;
 use crate::engine::lifecycle::WatchView;
 use crate::engine::steady_state::monitor::Monitor;
 use crate::model::experiment::{AbortCause, Http, ProbeSpec, Reading, Role, Sample, Source, StatusRange};
-use crate::model::ids::{ProbeName, RunId};
+use crate::model::ids::{AppId, ClusterName, ProbeName, RunId, TaskId};
 use crate::model::plan::Plan;
-use crate::model::report::{EvidencePoint, HealthPoint};
-use crate::model::snapshot::{App, TaskState};
+use crate::model::report::{EvidencePoint, FreshTask, HealthPoint};
+use crate::model::snapshot::{App, Health, Task, TaskState};
 use crate::ports::journal::Measured;
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::future::join_all;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -44,6 +44,10 @@ struct State {
     evidence: BTreeMap<ProbeName, u32>,
     /// Why the self-check got no answer, when it got none.
     cut_off: Option<String>,
+    /// Tasks that were there at the first look at their app.
+    old: BTreeMap<AppId, BTreeSet<TaskId>>,
+    /// Tasks that came since, as last written down.
+    fresh: BTreeMap<TaskId, FreshTask>,
     stopped: bool,
 }
 
@@ -58,6 +62,8 @@ impl Watch {
             whole_since: None,
             evidence: BTreeMap::new(),
             cut_off: None,
+            old: BTreeMap::new(),
+            fresh: BTreeMap::new(),
             stopped: false,
         };
         Self {
@@ -109,6 +115,12 @@ impl Watch {
         if is_kill {
             state.monitor.killed(at);
         }
+    }
+
+    /// For each app the tasks that came after its first look and of whose rows something is new.
+    fn fresh(&self, apps: &[App]) -> Vec<Vec<FreshTask>> {
+        let mut state = self.lock();
+        apps.iter().map(|app| state.fresh(app)).collect()
     }
 
     /// The highest evidence of all probes, in per cent of what an abort needs.
@@ -179,6 +191,21 @@ fn told_apart(sample: Sample, cut_off: Option<&str>) -> Sample {
 }
 
 impl State {
+    /// Tasks that came after the first look and of whose rows something is new.
+    fn fresh(&mut self, app: &App) -> Vec<FreshTask> {
+        let there = || app.tasks.iter().map(|task| task.id.clone()).collect();
+        let old = self.old.entry(app.id.clone()).or_insert_with(there);
+        let mut news = vec![];
+        for task in app.tasks.iter().filter(|task| !old.contains(&task.id)) {
+            let row = fresh_task(task);
+            if self.fresh.get(&task.id) != Some(&row) {
+                self.fresh.insert(task.id.clone(), row.clone());
+                news.push(row);
+            }
+        }
+        news
+    }
+
     /// Takes in one look at every app of the plan.
     fn seen(&mut self, apps: &[App], plan: &Plan, now: DateTime<Utc>) {
         self.healthy = Some(apps.iter().map(App::healthy).sum());
@@ -241,7 +268,13 @@ impl Operator {
             }
             let mut measured = vec![];
             if let Ok(apps) = &apps {
-                measured.extend(apps.iter().map(|app| Measured::Health(health_point(app, at))));
+                let offset = self.clock_offset_of(&plan.cluster);
+                let fresh = watch.fresh(apps);
+                measured.extend(
+                    apps.iter()
+                        .zip(fresh)
+                        .map(|(app, fresh)| Measured::Health(health_point(app, at, fresh, offset))),
+                );
                 watch.lock().seen(apps, &plan, clock.now());
             }
             let marathon = plan
@@ -346,6 +379,12 @@ impl Operator {
         })
     }
 
+    /// How far Marathon's clock is from ours, as last seen.
+    fn clock_offset_of(&self, cluster: &ClusterName) -> Option<i64> {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.get(cluster)?.last.as_ref()?.info.as_ref()?.clock_offset_ms
+    }
+
     /// Every app of the plan, or why one of them could not be seen: half a look is none.
     async fn look_at(&self, plan: &Plan) -> Result<Vec<App>, String> {
         let Some(cluster) = self.ports.clusters.get(&plan.cluster) else {
@@ -373,6 +412,17 @@ impl Operator {
         let seen = clock.elapsed();
         let (breach, evidence, sample) = {
             let mut state = watch.lock();
+            // What the control group shows may loosen the limit of the samples that come after it.
+            let mut probes = plan.hypothesis.probes.iter();
+            if let Some(of) = probes
+                .find(|p| p.name == sample.probe)
+                .and_then(|p| p.control_for.clone())
+            {
+                state.monitor.control(&Sample {
+                    probe: of,
+                    ..sample.clone()
+                });
+            }
             let breach = state.monitor.take(sample);
             let sample = state.monitor.judged(sample);
             let evidence = state.monitor.evidence().get(&sample.probe).copied();
@@ -453,7 +503,21 @@ pub(super) fn abort_bodies(
     })
 }
 
-fn health_point(app: &App, at: DateTime<Utc>) -> HealthPoint {
+/// What a task's row says of its beginning.
+fn fresh_task(task: &Task) -> FreshTask {
+    FreshTask {
+        task: task.id.clone(),
+        instance: task.instance.clone(),
+        staged: task.staged_at,
+        started: task.started_at,
+        healthy: match &task.health {
+            Health::Reported { first_success, .. } => *first_success,
+            Health::Unreported => None,
+        },
+    }
+}
+
+fn health_point(app: &App, at: DateTime<Utc>, fresh: Vec<FreshTask>, offset: Option<i64>) -> HealthPoint {
     let count = |state: &dyn Fn(&TaskState) -> bool| {
         u32::try_from(app.tasks.iter().filter(|t| state(&t.state)).count()).unwrap_or(u32::MAX)
     };
@@ -464,6 +528,8 @@ fn health_point(app: &App, at: DateTime<Utc>) -> HealthPoint {
         instances: app.instances,
         running: count(&|s| *s == TaskState::Running),
         staged: count(&|s| matches!(s, TaskState::Staging | TaskState::Starting)),
+        fresh,
+        clock_offset_ms: offset,
     }
 }
 

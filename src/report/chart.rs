@@ -216,6 +216,9 @@ impl Chart<'_> {
             running: a.running.zip(b.running).map(|(a, b)| a.max(b)),
             capacity: a.capacity.zip(b.capacity).map(|(a, b)| a.max(b)),
             steady: a.steady.zip(b.steady).map(|(a, b)| a.max(b)),
+            staged: a.staged.zip(b.staged).map(|(a, b)| a.max(b)),
+            healthy: a.healthy.zip(b.healthy).map(|(a, b)| a.max(b)),
+            ..a
         })
     }
 

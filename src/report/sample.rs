@@ -232,6 +232,11 @@ fn recovery(step: u32, second: f64, stages: [Option<f64>; 4]) -> KillRecovery {
         running,
         capacity,
         steady,
+        staged: None,
+        healthy: None,
+        origins: Default::default(),
+        by_order: false,
+        felt: vec![],
     }
 }
 
@@ -298,6 +303,8 @@ fn watch(report: &mut Report, length: u32, kills: &[f64], bad: impl Fn(f64) -> f
             instances: 12,
             running,
             staged,
+            fresh: vec![],
+            clock_offset_ms: None,
         });
     }
 }
@@ -321,6 +328,8 @@ fn blank() -> Report {
         judgements: vec![],
         intents: vec![],
         recoveries: vec![],
+        stages: vec![],
+        clock_offset_ms: None,
         abort: None,
         kills_after_breach: 0,
         health: vec![],

@@ -3,6 +3,7 @@
 use crate::support::world::{Door, Given, World};
 use heartbreak::model::command::Command;
 use heartbreak::model::experiment::AbortCause;
+use heartbreak::model::report::{Origin, Stage};
 use heartbreak::model::verdict::{HypothesisResult, Outcome};
 use heartbreak::model::view::Reply;
 
@@ -94,7 +95,8 @@ async fn a_probe_that_hangs_in_the_middle_counts_as_harm_or_blindness_and_ends_t
 
 #[tokio::test]
 async fn a_sham_does_everything_but_the_kill_and_pairs_add_up_over_runs() {
-    let slots = "control: { design: sham, window: 2s, settle: 400ms }";
+    // A busy machine may miss samples in a row without ending the test.
+    let slots = "blind: { abortAfter: 20 }\n    control: { design: sham, window: 2s, settle: 400ms }";
     let world = World::given(Given {
         approval: "mode: automatic",
         policy: vec![("control: { design: beforeAfter }", slots.into())],
@@ -129,6 +131,24 @@ async fn a_sham_does_everything_but_the_kill_and_pairs_add_up_over_runs() {
         );
         let line = format!("Caused by the kill: not known yet, pair {day} of 5.");
         assert_eq!(verdict.lines[1], line, "{}", verdict.sentence);
+        let Ok(Reply::Report(report)) = world.api(Command::Report { run: run.id.clone() }).await else {
+            panic!("a report");
+        };
+        let [kill] = report.recoveries.as_slice() else {
+            panic!("one kill, and shams have no recovery: {:?}", report.recoveries)
+        };
+        let origin = |stage: Stage| kill.origins.get(&stage).copied();
+        assert_eq!(origin(Stage::Staged), Some(Origin::TaskRow), "{kill:?}");
+        assert_eq!(origin(Stage::Running), Some(Origin::TaskRow), "{kill:?}");
+        assert_eq!(origin(Stage::Healthy), Some(Origin::HealthResult), "{kill:?}");
+        assert_eq!(origin(Stage::Steady), Some(Origin::Samples), "{kill:?}");
+        assert!(kill.felt.iter().any(|f| f.observed > 0 && f.bad == 0), "{kill:?}");
+        let capacity = report.stages.iter().find(|s| s.stage == Stage::Capacity);
+        assert!(
+            capacity.is_some_and(|s| s.kills == 1 && s.median_ms.is_some()),
+            "{:?}",
+            report.stages
+        );
     }
     world.stop().await;
 }

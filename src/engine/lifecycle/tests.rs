@@ -225,7 +225,10 @@ fn the_next_step_waits_for_proof_recovery_and_the_gap() {
     scene.world.app().tasks.pop();
     check(&scene, "wait: 9 of 10 tasks serve");
     scene.at(251);
-    check(&scene, "abort, kill: ");
+    check(
+        &scene,
+        "abort, not recovered: the app had not recovered from step 1 in time: 9 of 10",
+    );
     scene.at(250);
     check(&scene, "wait: 9 of 10 tasks serve");
     scene.world.snapshot.apps.clear();

@@ -272,3 +272,24 @@ fn the_control_group_is_never_hit() {
         "{reference:?}"
     );
 }
+
+#[test]
+fn a_plan_says_beforehand_when_its_verdict_can_never_be_held() {
+    let remarks = |requests: u32| {
+        let mut world = idle();
+        let policy = world.policy.as_mut().unwrap();
+        policy.hypothesis.control = shams();
+        let Source::Http(http) = &mut policy.hypothesis.probes[0].source else {
+            panic!("an http probe")
+        };
+        http.requests = requests;
+        made(&world, "s", "p").unwrap().0.remarks.join("; ")
+    };
+    assert!(
+        remarks(1).contains("probe edge makes 300 requests in each group, too few"),
+        "{}",
+        remarks(1)
+    );
+    assert!(remarks(1).contains("below the margin of 0.5 points"));
+    assert!(!remarks(2).contains("too few"), "{}", remarks(2));
+}

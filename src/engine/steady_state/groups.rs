@@ -280,7 +280,9 @@ impl<'a> Seen<'a> {
                 .iter()
                 .find(|s| s.pair == pair && s.sham == sham && s.whole)?;
             let inside = stretch(&ticks, slot.from, slot.to);
-            covers(inside, slot.from, slot.to, interval).then(|| Counts::of(inside))
+            // As many samples in a row may be missed as abort nothing.
+            let half = interval * hypothesis.blind.abort_after.max(2) / 2;
+            covers(inside, slot.from, slot.to, half).then(|| Counts::of(inside))
         };
         let last = self.slots.iter().map(|s| s.pair).max().unwrap_or(0);
         (1..=last)
@@ -293,6 +295,45 @@ impl<'a> Seen<'a> {
                 })
             })
             .collect()
+    }
+
+    /// How long answers took, in microseconds, in pairs of stretches of this run: `(experiment, control)`.
+    /// Empty where no time was taken, or the design does not pair.
+    pub fn times(&self, probe: &ProbeName) -> Vec<(Vec<u32>, Vec<u32>)> {
+        let of = |probe: &ProbeName, from: DateTime<Utc>, to: DateTime<Utc>| -> Vec<u32> {
+            let samples = self.findings.samples.iter();
+            samples
+                .filter(|s| s.probe == *probe && from <= s.at && s.at < to)
+                .filter_map(|s| s.reading.detail())
+                .flat_map(|detail| detail.times_us.iter().copied())
+                .collect()
+        };
+        let hypothesis = &self.findings.plan.hypothesis;
+        match (&hypothesis.control, hypothesis.counterpart(probe)) {
+            (Control::Sham { .. }, _) => {
+                let whole = |pair: u32, sham: bool| {
+                    let mut slots = self.slots.iter();
+                    slots.find(|s| s.pair == pair && s.sham == sham && s.whole)
+                };
+                let last = self.slots.iter().map(|s| s.pair).max().unwrap_or(0);
+                (1..=last)
+                    .filter_map(|pair| {
+                        let (kill, sham) = (whole(pair, false)?, whole(pair, true)?);
+                        Some((of(probe, kill.from, kill.to), of(probe, sham.from, sham.to)))
+                    })
+                    .collect()
+            }
+            (Control::Parallel { .. }, Some(other)) => {
+                let (from, to) = (self.first_kill, self.over());
+                let length = ((to - from) / BLOCKS).max(delta(BLOCK_MIN));
+                (0..BLOCKS)
+                    .map(|block| (from + length * block, from + length * (block + 1)))
+                    .filter(|(_, end)| *end <= to)
+                    .map(|(start, end)| (of(probe, start, end), of(&other.name, start, end)))
+                    .collect()
+            }
+            _ => vec![],
+        }
     }
 
     /// Blocks of the same time in both groups, from the first kill to the end.

@@ -6,12 +6,15 @@
 
 pub mod advice;
 pub mod detector;
+mod felt;
 mod groups;
 pub mod hard_line;
 pub mod intervals;
+pub mod latency;
 pub mod lines;
 pub mod monitor;
 pub mod recovery;
+mod stages;
 pub mod verdict;
 
 use crate::model::experiment::{Reading, Sample, Share};

@@ -2,14 +2,16 @@
 //!
 //! Everything is read off what was seen; what was not seen stays `None` and is shown as censored.
 
-use super::{Tick, covers, later, stretch};
+use super::stages::{self, Replaced};
+use super::{Tick, covers, felt, later, stretch};
 use crate::model::experiment::{Hypothesis, Reading, Role, Sample};
+use crate::model::ids::AppId;
 use crate::model::plan::Plan;
-use crate::model::report::{Harm, HealthPoint, KillRecovery};
+use crate::model::report::{Harm, HealthPoint, KillRecovery, Origin, Stage, StageSummary};
 use crate::model::run::{Intent, IntentState};
 use crate::model::verdict::Counts;
 use chrono::{DateTime, Utc};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// The recovery of every kill that was or may have been made, in order, and in one kill by app. Rehearsed kills, and those
@@ -32,28 +34,40 @@ pub fn recoveries(
     samples: &[Sample],
 ) -> Vec<KillRecovery> {
     let ticks = ticks_of_abort_probes(&plan.hypothesis, samples);
-    intents
-        .iter()
-        .filter(|intent| may_have_killed(intent))
-        .flat_map(|intent| {
-            let apps: BTreeSet<_> = intent.targets.iter().map(|t| &t.app).collect();
-            apps.into_iter().map(move |app| (intent, app))
-        })
-        .map(|(intent, app)| {
-            let killed = killed_at(intent);
-            let stages = stages(intent, killed, health.iter().filter(|point| point.app == *app));
-            let steady = stages
+    let kills: Vec<&Intent> = intents.iter().filter(|intent| may_have_killed(intent)).collect();
+    let replaced: BTreeMap<&AppId, Vec<Replaced>> = plan
+        .apps
+        .ids()
+        .map(|app| (app, stages::replacements(&kills, app, health)))
+        .collect();
+    let mut found = vec![];
+    for (index, intent) in kills.iter().enumerate() {
+        let apps: BTreeSet<_> = intent.targets.iter().map(|t| &t.app).collect();
+        for app in apps {
+            let mut kill = seen_by_looks(intent, health.iter().filter(|point| point.app == *app));
+            kill.app = plan.apps.are_several().then(|| app.clone());
+            if let Some(rows) = replaced.get(app).and_then(|rows| rows.get(index)) {
+                kill.by_order = rows.by_order;
+                kill.reach((Stage::Staged, Origin::TaskRow, rows.staged));
+                kill.reach((Stage::Running, Origin::TaskRow, rows.running));
+                kill.reach((Stage::Healthy, Origin::HealthResult, rows.healthy));
+            }
+            let steady = kill
                 .capacity
                 .and_then(|from| first_steady(&plan.hypothesis, &ticks, from));
-            KillRecovery {
-                step: intent.step,
-                app: plan.apps.are_several().then(|| app.clone()),
-                killed,
-                steady,
-                ..stages
-            }
-        })
-        .collect()
+            kill.reach((Stage::Steady, Origin::Samples, steady));
+            let next = intents.iter().map(|i| i.at).find(|at| *at > intent.at);
+            let until = felt::until(kill.steady, next, plan.hypothesis.recovery.within, kill.killed);
+            kill.felt = felt::felt(plan, intents, samples, kill.killed, until);
+            found.push(kill);
+        }
+    }
+    found
+}
+
+/// Median and worst of every stage over the kills of a run that was watched until a moment.
+pub fn summaries(recoveries: &[KillRecovery], until: Option<DateTime<Utc>>) -> Vec<StageSummary> {
+    stages::summaries(recoveries, until)
 }
 
 /// Whether this intent was, or may have been, a kill.
@@ -103,44 +117,66 @@ pub fn harm(
 
 /// t0: when the request was answered or given up. A resolved intent no longer tells, so there it is
 /// the moment at which it became durable, a fraction of a second earlier.
-fn killed_at(intent: &Intent) -> DateTime<Utc> {
+fn killed_at(intent: &Intent) -> (DateTime<Utc>, Origin) {
     match &intent.state {
-        IntentState::Acked { at, .. } | IntentState::Ambiguous { at, .. } => *at,
-        _ => intent.at,
+        IntentState::Acked { at, .. } | IntentState::Ambiguous { at, .. } => (*at, Origin::Answer),
+        _ => (intent.at, Origin::Intent),
     }
 }
 
-/// Everything but t7.
-fn stages<'a>(
-    intent: &Intent,
-    killed: DateTime<Utc>,
-    health: impl Iterator<Item = &'a HealthPoint> + Clone,
-) -> KillRecovery {
+impl KillRecovery {
+    /// Takes note of a stage, where it was reached. A later note takes the place of an earlier one.
+    fn reach(&mut self, (stage, origin, at): (Stage, Origin, Option<DateTime<Utc>>)) {
+        if at.is_none() {
+            return;
+        }
+        match stage {
+            Stage::Killed => return,
+            Stage::Gone => self.gone = at,
+            Stage::Staged => self.staged = at,
+            Stage::Running => self.running = at,
+            Stage::Healthy => self.healthy = at,
+            Stage::Capacity => self.capacity = at,
+            Stage::Steady => self.steady = at,
+        }
+        self.origins.insert(stage, origin);
+    }
+}
+
+/// Everything that the looks at the app show.
+fn seen_by_looks<'a>(intent: &Intent, health: impl Iterator<Item = &'a HealthPoint> + Clone) -> KillRecovery {
+    let (killed, origin) = killed_at(intent);
     let mut found = KillRecovery {
         step: intent.step,
         app: None,
         killed,
         gone: None,
+        staged: None,
         running: None,
+        healthy: None,
         capacity: None,
         steady: None,
+        origins: BTreeMap::from([(Stage::Killed, origin)]),
+        by_order: false,
+        felt: vec![],
     };
     if let Some(before) = health.clone().filter(|point| point.at <= intent.at).last() {
         // Marathon may act before its answer arrives, so the looks count from the intent on.
         for point in health.filter(|point| point.at > intent.at) {
+            let at = Some(point.at);
             if found.gone.is_none() && (point.running < before.running || point.healthy < before.healthy) {
-                found.gone = Some(point.at);
+                found.reach((Stage::Gone, Origin::Look, at));
             }
             if found.gone.is_some() && found.running.is_none() && point.running >= before.running {
-                found.running = Some(point.at);
+                found.reach((Stage::Running, Origin::Look, at));
             }
             if found.gone.is_some() && found.capacity.is_none() && point.healthy >= before.healthy {
-                found.capacity = Some(point.at);
+                found.reach((Stage::Capacity, Origin::Look, at));
             }
         }
     }
     if let (None, IntentState::Resolved { at, .. }) = (found.capacity, &intent.state) {
-        found.capacity = Some(*at);
+        found.reach((Stage::Capacity, Origin::Proof, Some(*at)));
     }
     found
 }
@@ -237,6 +273,8 @@ mod tests {
             instances: 12,
             running,
             staged: 0,
+            fresh: vec![],
+            clock_offset_ms: None,
         }
     }
 

@@ -7,7 +7,7 @@
 use super::groups::{Comparison, Seen, Slot};
 use super::intervals::{self, ERROR};
 use super::recovery::{may_have_killed, peak};
-use super::{Tick, later, percent, span};
+use super::{Tick, latency, later, percent, span};
 use crate::model::experiment::{AbortCause, Control, Group, ProbeSpec, Sample};
 use crate::model::ids::ProbeName;
 use crate::model::plan::Plan;
@@ -217,6 +217,8 @@ fn differences(seen: &Seen<'_>, findings: &Findings<'_>, harm: Option<&ControlTh
         .zip(margins.iter().zip(says))
         .map(|((probe, comparison), (margin, says))| {
             let interval = comparison.interval(ERROR);
+            let latency = latency::compare(&seen.times(&probe.name), latency::MARGIN);
+            let slower = latency.is_some_and(|l| l.says == HypothesisResult::Disproved);
             let paired = comparison.differences();
             Difference {
                 probe: probe.name.clone(),
@@ -229,13 +231,14 @@ fn differences(seen: &Seen<'_>, findings: &Findings<'_>, harm: Option<&ControlTh
                 high: interval.high,
                 margin: *margin,
                 says: match says {
+                    _ if slower => HypothesisResult::Disproved,
                     HypothesisResult::Held if !comparison.saw_both() => HypothesisResult::Inconclusive,
                     says => says,
                 },
                 chance: intervals::chance(&paired).filter(|_| drawn),
                 smallest: intervals::smallest(comparison.experiment, comparison.control, &paired),
                 pairs: comparison.pairs,
-                latency: None,
+                latency,
             }
         })
         .collect()
@@ -362,6 +365,15 @@ impl Judged<'_> {
 
     /// `probe edge is worse after a kill by at least +1.9 points, +0.50 are tolerated`.
     fn worse(&self, difference: &Difference) -> String {
+        if let Some(l) = difference.latency.filter(|_| difference.low <= difference.margin) {
+            return format!(
+                "probe {} is slower {}: its slowest 1 % take at least {:.2} times as long, {} times are tolerated",
+                difference.probe,
+                self.places().0,
+                l.low,
+                l.margin
+            );
+        }
         format!(
             "probe {} is worse {} by at least {} points, {} are tolerated",
             difference.probe,

@@ -2,9 +2,10 @@
 //! for `markdown` and `html`.
 //!
 //! `planned` speaks of what was to happen, `done` of what was decided and sent, `measured` of what came
-//! of it, `speed` of how fast it stopped.
+//! of it, `felt` of what users felt of each kill, `speed` of how fast it stopped.
 
 mod done;
+mod felt;
 mod measured;
 mod planned;
 mod speed;
@@ -16,6 +17,7 @@ use crate::model::experiment::Control;
 use crate::model::report::Report;
 use crate::model::verdict::{HypothesisResult, Outcome};
 use done::{gates, requests};
+use felt::felt;
 use measured::{differences, harm, recoveries};
 use planned::{hypothesis, people, plan};
 use speed::speed;
@@ -103,7 +105,7 @@ pub(super) fn of(report: &Report) -> Page {
         },
         Section {
             title: "Recovery of each kill",
-            blocks: recoveries(report),
+            blocks: recoveries(report).into_iter().chain(felt(report)).collect(),
         },
         Section {
             title: "Harm",

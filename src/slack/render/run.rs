@@ -4,7 +4,7 @@ use super::{ABORT, APPROVE, DENY, Message, Sheet, button, value};
 use crate::model::experiment::{AbortCause, Hypothesis, ProbeSpec};
 use crate::model::gate::{Answer, GateAnswer, GateName, Judgement};
 use crate::model::ids::ProbeName;
-use crate::model::plan::Plan;
+use crate::model::plan::{Plan, Step};
 use crate::model::policy::{ApprovalRule, Mode};
 use crate::model::run::{Intent, IntentState, Phase, Run};
 use crate::model::verdict::{HypothesisResult, Outcome, Verdict};
@@ -590,25 +590,25 @@ fn serving(view: &RunView) -> String {
 
 /// `1 of 3`: tasks that were asked to die, of those planned. What was only rehearsed is called so.
 pub fn kills(run: &Run) -> String {
-    let count = |sham: bool| -> usize {
+    let slot = |i: &Intent| run.plan.step(i.step).is_some_and(Step::is_sham);
+    let tasks = |sham: bool| -> usize {
         run.intents
             .iter()
-            .filter(|i| i.sham == sham && !matches!(i.state, IntentState::NotSent { .. }))
+            .filter(|i| i.sham == sham && !slot(i) && !matches!(i.state, IntentState::NotSent { .. }))
             .map(|i| i.targets.len())
             .sum()
     };
     let planned = run.plan.kills();
-    match (run.plan.mode, count(true)) {
-        (Mode::Enforce, _) if run.plan.shams() == 0 => format!("{} of {planned}", count(false)),
-        (Mode::Enforce, _) => {
-            let shams = run.intents.iter().filter(|i| i.sham).count();
-            format!(
-                "{} of {planned}, and {shams} of {} shams",
-                count(false),
-                run.plan.shams()
-            )
-        }
-        (_, rehearsed) => format!("{} killed, {rehearsed} of {planned} rehearsed", count(false)),
+    let done = match (run.plan.mode, tasks(true)) {
+        (Mode::Enforce, 0) => format!("{} of {planned}", tasks(false)),
+        (_, rehearsed) => format!("{} killed, {rehearsed} of {planned} rehearsed", tasks(false)),
+    };
+    match run.plan.shams() {
+        0 => done,
+        all => format!(
+            "{done}, and {} of {all} shams",
+            run.intents.iter().filter(|i| slot(i)).count()
+        ),
     }
 }
 

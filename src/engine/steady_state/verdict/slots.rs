@@ -63,6 +63,11 @@ impl Run {
                     running: Some(at(at_second + 5.0)),
                     capacity: Some(at(at_second + 10.0)),
                     steady: Some(at(at_second + 10.0)),
+                    staged: None,
+                    healthy: None,
+                    origins: Default::default(),
+                    by_order: false,
+                    felt: vec![],
                 });
             }
             intents.push(intent);

@@ -112,6 +112,11 @@ impl World {
             running: Some(at(65.0)),
             capacity: Some(at(70.0)),
             steady: Some(at(70.0)),
+            staged: None,
+            healthy: None,
+            origins: Default::default(),
+            by_order: false,
+            felt: vec![],
         };
         Self {
             plan: plan(1),

@@ -2,6 +2,7 @@
 
 mod ahead;
 mod alone;
+mod cluster;
 mod rehearse;
 mod serve;
 mod slack;

@@ -6,7 +6,7 @@
 //!            model  ◄──  engine  ◄──  ports  ◄──┬──  operator  ◄──┐
 //!              ▲                                │                 ├──  app  ◄──  main
 //!              └──  policy                      └──  adapters  ◄──┘
-//!                                marathon probes journal slack report web outage clock stop_file
+//!                          marathon mesos probes journal slack report web outage clock stop_file
 //! ```
 //!
 //! - **Arrows point at the nouns.** Whatever talks to the world depends on what decides, never the
@@ -33,6 +33,7 @@ pub mod engine;
 pub mod exit;
 pub mod journal;
 pub mod marathon;
+pub mod mesos;
 pub mod model;
 pub mod operator;
 pub mod outage;

@@ -78,6 +78,17 @@ pub struct Cluster {
     pub max_body_bytes: usize,
     /// How often Marathon repeats a kill that Mesos has not confirmed (`--kill_retry_timeout`).
     pub kill_retry: Duration,
+    /// The Mesos masters; `None`: no fault that is about agents is possible.
+    pub mesos: Option<Mesos>,
+}
+
+/// The Mesos masters of a cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mesos {
+    /// Each by the name under which it sends others to itself when it leads.
+    pub urls: Vec<url::Url>,
+    /// Whether Marathon's login is shown to them too.
+    pub login: bool,
 }
 
 /// How to log in to a Marathon.

@@ -143,6 +143,7 @@ impl Cluster for Outside {
                 proxy_timeout_ms: None,
             }),
             apps: self.apps.lock().expect("no panic").clone(),
+            agents: None,
             gaps: vec![],
         }
     }

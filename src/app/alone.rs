@@ -15,7 +15,7 @@ use crate::model::notice::{MessageRef, Notice};
 use crate::model::past::AppPast;
 use crate::model::policy::{Policy, PolicyState};
 use crate::model::report::Report;
-use crate::model::snapshot::{App, Gap, Snapshot};
+use crate::model::snapshot::{Agent, App, Gap, GapKind, Snapshot};
 use crate::model::view::{PlanView, Refusal, RefusalKind, Reply, TimelineItem, Why};
 use crate::operator::{Operator, Ports};
 use crate::policy::{self, Folder};
@@ -84,6 +84,21 @@ pub async fn check(args: CheckArgs) -> Result<String, Trouble> {
                     return Err(Trouble::new(Exit::Unreachable, format!("cluster {name}: {why}")));
                 }
             }
+            if settings
+                .clusters
+                .iter()
+                .any(|c| c.name == name && c.mesos.is_some())
+            {
+                match client.agents().await {
+                    Ok(agents) => good.push(format!("cluster {name}: Mesos lists {} agents", agents.len())),
+                    Err(gap) => {
+                        return Err(Trouble::new(
+                            Exit::Unreachable,
+                            format!("cluster {name}: {}", gap.why),
+                        ));
+                    }
+                }
+            }
         }
         good.push("not tried: Slack, the pager, probes, and anything that would change something".into());
     }
@@ -108,7 +123,13 @@ pub async fn save_snapshot(args: PlanArgs) -> Result<String, Trouble> {
             format!("cluster {} is not in the settings", policy.cluster),
         ));
     };
-    let snapshot = client.look(&queries(policy)).await;
+    let mut snapshot = client.look(&queries(policy)).await;
+    if policy.fault.needs_agents() {
+        match client.agents().await {
+            Ok(agents) => snapshot.agents = Some(agents),
+            Err(gap) => snapshot.gaps.push(gap),
+        }
+    }
     let text = serde_json::to_string_pretty(&snapshot)
         .map_err(|error| Trouble::new(Exit::Ours, format!("the snapshot can't be written down: {error}")))?;
     std::fs::write(&args.snapshot, text).map_err(|error| {
@@ -259,6 +280,14 @@ impl Clock for Still {
 
 #[async_trait]
 impl Cluster for Still {
+    async fn agents(&self) -> Result<Vec<Agent>, Gap> {
+        self.snapshot.agents.clone().ok_or_else(|| Gap {
+            app: None,
+            what: GapKind::Agents,
+            why: "this snapshot was taken without the Mesos agents".into(),
+        })
+    }
+
     async fn look(&self, _: &[Query]) -> Snapshot {
         self.snapshot.clone()
     }

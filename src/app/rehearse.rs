@@ -20,11 +20,12 @@ use crate::model::experiment::{ProbeSpec, Reading, Role, Sample, Share, Source};
 use crate::model::ids::{AppId, RunId};
 use crate::model::policy::{Limits, Mode, Policy};
 use crate::model::rehearsal::{ProbeNoise, Rehearsal, ShamKill, Timing, WouldAbort};
+use crate::model::snapshot::Snapshot;
 use crate::model::words::brief;
 use crate::policy::load::parse_policy;
 use crate::policy::mend::{Edit, Step, edited};
 use crate::ports::clock::Clock;
-use crate::ports::cluster::Cluster;
+use crate::ports::cluster::{Cluster, Query};
 use crate::ports::prober::Prober;
 use crate::settings::Settings;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -227,6 +228,18 @@ impl Stage<'_> {
         }
     }
 
+    /// Looks at the policy's apps, and at the agents where its fault is about them.
+    async fn look(&self, queries: &[Query]) -> Snapshot {
+        let mut snapshot = self.cluster.look(queries).await;
+        if self.policy.fault.needs_agents() {
+            match self.cluster.agents().await {
+                Ok(agents) => snapshot.agents = Some(agents),
+                Err(gap) => snapshot.gaps.push(gap),
+            }
+        }
+        snapshot
+    }
+
     /// Now and then everything that comes before a kill, and no kill; never ends.
     async fn pretend_to_kill(&self, lasts: Duration, seen: &Mutex<Seen>) {
         let rehearsed = Policy {
@@ -237,7 +250,7 @@ impl Stage<'_> {
         for number in 0_u32.. {
             let snapshot = tokio::select! {
                 biased;
-                snapshot = self.cluster.look(&queries) => Some(snapshot),
+                snapshot = self.look(&queries) => Some(snapshot),
                 () = self.clock.sleep(LOOK_MAX) => None,
             };
             let now = self.clock.now();

@@ -1,5 +1,6 @@
 //! A running operator: its loops, its listener, its end.
 
+use super::cluster::MarathonAndMesos;
 use super::state::StateDir;
 use crate::cli::trouble::Trouble;
 use crate::clock::{RealClock, RealDice};
@@ -191,7 +192,7 @@ pub async fn start(settings: Settings) -> Result<Running, Trouble> {
                 marathon::News::Opened => operator.stream_opened(&name),
                 marathon::News::Events => events.notify_one(),
             };
-            marathon::follow(&client, wake).await;
+            marathon::follow(client.marathon(), wake).await;
         });
     }
     let closing = close.clone();
@@ -260,11 +261,11 @@ pub(super) fn secret(place: &SecretPlace) -> Result<String, String> {
         .map_err(|error| format!("{error}; {}", error.help()))
 }
 
-/// One client for each cluster of the settings.
+/// One for each cluster of the settings: its Marathon, and its Mesos masters where they are named.
 pub(super) fn clusters(
     settings: &Settings,
     clock: &Arc<dyn Clock>,
-) -> Result<BTreeMap<ClusterName, Arc<marathon::Client>>, Trouble> {
+) -> Result<BTreeMap<ClusterName, Arc<MarathonAndMesos>>, Trouble> {
     let mut clients = BTreeMap::new();
     for cluster in &settings.clusters {
         let auth = match &cluster.auth {
@@ -315,7 +316,8 @@ pub(super) fn clusters(
         };
         let client = marathon::Client::new(options)
             .map_err(|error| Trouble::new(Exit::BadInput, format!("{error}; nothing was started")))?;
-        clients.insert(cluster.name.clone(), Arc::new(client));
+        let both = MarathonAndMesos::new(Arc::new(client), cluster)?;
+        clients.insert(cluster.name.clone(), Arc::new(both));
     }
     Ok(clients)
 }
@@ -343,12 +345,13 @@ fn host_rule(rule: &HostRule) -> String {
     }
 }
 
-/// Where no probe may look, whatever is allowed: ourselves, and every Marathon.
+/// Where no probe may look, whatever is allowed: ourselves, every Marathon and every Mesos master.
 fn denied(settings: &Settings, own: SocketAddr) -> Vec<String> {
     let marathons = settings
         .clusters
         .iter()
-        .flat_map(|c| c.urls.iter().map(ToString::to_string));
+        .flat_map(|c| c.urls.iter().chain(c.mesos.iter().flat_map(|m| &m.urls)))
+        .map(ToString::to_string);
     // Before it listens, a port that is still to be chosen is nobody's.
     let own = Some(own).filter(|own| own.port() != 0);
     marathons.chain(own.map(|own| own.to_string())).collect()

@@ -11,7 +11,9 @@ use crate::model::ids::{AppId, IntentId, PersonId, RunId};
 use crate::model::plan::{Plan, PlannedApp, Step, Target};
 use crate::model::policy::*;
 use crate::model::run::{Intent, IntentState, Phase};
-use crate::model::snapshot::{App, ClusterInfo, Health, MarathonVersion, Snapshot, Task, TaskState};
+use crate::model::snapshot::{
+    Agent, AgentState, App, ClusterInfo, Health, MarathonVersion, Snapshot, Task, TaskState,
+};
 use crate::model::verdict::{HypothesisResult, Outcome, Verdict};
 use chrono::{DateTime, NaiveTime, TimeDelta, Utc, Weekday};
 use std::collections::{BTreeMap, BTreeSet};
@@ -53,6 +55,18 @@ pub fn task(n: u32) -> Task {
     }
 }
 
+/// Agent `n`, on which task `n` runs: connected, without attributes.
+pub fn agent(n: u32) -> Agent {
+    Agent {
+        id: format!("S{n}").as_str().into(),
+        host: format!("agent-{n}"),
+        attributes: BTreeMap::new(),
+        region: None,
+        zone: None,
+        state: AgentState::Active,
+    }
+}
+
 pub fn app(id: &str, instances: u32) -> App {
     App {
         id: id.into(),
@@ -81,6 +95,7 @@ pub fn target(n: u32) -> Target {
         instance: task.instance,
         host: task.host.to_string(),
         pod: false,
+        agent: None,
     }
 }
 
@@ -122,6 +137,7 @@ pub fn policy() -> Policy {
             max_percent: 20,
             min_healthy: 1,
             max_apps: 1,
+            max_tasks_in_all: None,
         },
         rate_limit: RateLimit {
             kills: 4,
@@ -181,6 +197,7 @@ pub fn plan() -> Plan {
             healthy: 10,
         }
         .into(),
+        outage: None,
         requested_by: Some(person("bob", Role::Operator)),
         steps: (1..=2)
             .map(|number| Step {
@@ -214,6 +231,7 @@ pub fn snapshot() -> Snapshot {
             proxy_timeout_ms: None,
         }),
         apps: BTreeMap::from([("/shop/cart".into(), app("/shop/cart", 10))]),
+        agents: None,
         gaps: vec![],
     }
 }

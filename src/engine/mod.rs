@@ -1,7 +1,9 @@
 //! Decisions: pure functions over nouns. No I/O, no clock, no `async`.
 
 pub mod admit;
+pub mod agents;
 pub mod authority;
+pub mod constraints;
 pub mod faults;
 #[cfg(test)]
 pub(crate) mod fixture;
@@ -14,6 +16,8 @@ pub mod rate;
 pub mod report;
 pub mod schedule;
 pub mod score;
+#[cfg(test)]
+mod several_apps;
 pub mod slots;
 pub mod steady_state;
 pub mod targets;

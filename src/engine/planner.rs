@@ -1,6 +1,8 @@
 //! Policy, snapshot, history and seed to a plan, or why there is none.
 
-use super::faults;
+mod agent_outage;
+
+use super::faults::kill_task;
 use super::gates;
 use super::history::Ledger;
 use super::ownership::Ownership;
@@ -11,9 +13,9 @@ use super::targets::{self, Fit, Lot};
 use crate::model::command::Person;
 use crate::model::experiment::{Control, ProbeSpec, Source};
 use crate::model::ids::RunId;
-use crate::model::plan::{Plan, PlannedApp, Step, Target};
-use crate::model::policy::{Limits, Mode, Policy};
-use crate::model::snapshot::{App, GapKind, Snapshot, Task};
+use crate::model::plan::{Plan, PlannedApp, PlannedApps, PlannedOutage, Step, Target};
+use crate::model::policy::{FaultSpec, Limits, Mode, Policy};
+use crate::model::snapshot::{App, ClusterInfo, GapKind, Snapshot, Task};
 use crate::model::verdict::Counts;
 use crate::model::view::Exclusion;
 use chrono::{DateTime, Utc};
@@ -74,6 +76,15 @@ pub fn plan(wanted: &Wanted<'_>) -> Result<(Plan, Vec<Exclusion>), NoPlan> {
         seed: wanted.seed,
         purpose: wanted.purpose,
     };
+    let (count, at_once, gap) = match &policy.fault {
+        FaultSpec::KillTasks { count, at_once, gap } => (*count, *at_once, *gap),
+        FaultSpec::AgentOutage {
+            attribute,
+            value,
+            steps,
+            gap,
+        } => return agent_outage::plan(wanted, &lot, attribute, value, *steps, *gap),
+    };
     let mut turns: BTreeMap<String, Vec<(&App, Vec<String>)>> = BTreeMap::new();
     let named = wanted
         .snapshot
@@ -94,27 +105,10 @@ pub fn plan(wanted: &Wanted<'_>) -> Result<(Plan, Vec<Exclusion>), NoPlan> {
             }),
         }
     }
-    left_out.extend(wanted.snapshot.gaps.iter().map(|gap| {
-        Exclusion {
-            what: gap
-                .app
-                .as_ref()
-                .map_or_else(|| wanted.snapshot.cluster.to_string(), ToString::to_string),
-            why: format!("could not be seen: {}", gap.why),
-        }
-    }));
-    let Some(info) = &wanted.snapshot.info else {
-        let gaps = wanted
-            .snapshot
-            .gaps
-            .iter()
-            .map(|g| g.why.as_str())
-            .collect::<Vec<_>>()
-            .join("; ");
-        return Err(NoPlan {
-            why: format!("cluster {} could not be seen: {gaps}", policy.cluster),
-            left_out,
-        });
+    left_out.extend(unseen(wanted.snapshot));
+    let info = match identified(wanted) {
+        Ok(info) => info,
+        Err(why) => return Err(NoPlan { why, left_out }),
     };
     if let Some(apps_gap) = wanted
         .snapshot
@@ -135,42 +129,22 @@ pub fn plan(wanted: &Wanted<'_>) -> Result<(Plan, Vec<Exclusion>), NoPlan> {
         for (app, remarks) in apps {
             let (drawn, tasks_left_out) = targets::draw(policy, app, &lot, wanted.now);
             left_out.extend(tasks_left_out);
-            let steps = faults::steps(&policy.fault, app, &drawn, |most| lot.up_to(most))
-                .and_then(|(steps, gap)| with_shams(policy, app, &drawn, &lot, steps, gap));
+            let steps = kill_task::steps(count, at_once, app, &drawn, |most| lot.up_to(most))
+                .and_then(|steps| with_shams(policy, app, &drawn, &lot, steps, gap));
             match steps {
                 Err(why) => left_out.push(Exclusion {
                     what: app.id.to_string(),
                     why,
                 }),
                 Ok((steps, gap)) => {
-                    let plan = Plan {
-                        run: wanted.run.clone(),
-                        policy: policy.name.clone(),
-                        policy_digest: policy.digest.clone(),
-                        team: policy.team.clone(),
-                        cluster: policy.cluster.clone(),
-                        framework_id: info.framework_id.clone(),
-                        mode: policy.mode,
-                        apps: PlannedApp {
-                            app: app.id.clone(),
-                            version: app.version.clone(),
-                            instances: app.instances,
-                            healthy: app.healthy(),
-                        }
-                        .into(),
-                        requested_by: wanted.requested_by.clone(),
+                    let made = Made {
+                        apps: planned(app).into(),
+                        outage: None,
                         steps,
                         gap,
-                        blast_radius: policy.blast_radius,
-                        rate_limit: policy.rate_limit,
-                        allow_no_health_check: policy.scope.allow_no_health_check,
-                        hypothesis: policy.hypothesis.clone(),
-                        approval: policy.approval.clone(),
-                        channel: policy.notify.channel.clone(),
-                        made_at: wanted.now,
                         remarks,
                     };
-                    return Ok((plan, left_out));
+                    return Ok((made.plan(wanted, info), left_out));
                 }
             }
         }
@@ -234,6 +208,76 @@ fn sees_too_little(policy: &Policy) -> Vec<String> {
         })
     };
     hypothesis.verdict_probes().filter_map(too_little).collect()
+}
+
+/// What differs from fault to fault in a plan.
+struct Made {
+    apps: PlannedApps,
+    outage: Option<PlannedOutage>,
+    steps: Vec<Step>,
+    gap: Duration,
+    remarks: Vec<String>,
+}
+
+impl Made {
+    fn plan(self, wanted: &Wanted<'_>, info: &ClusterInfo) -> Plan {
+        let policy = wanted.policy;
+        Plan {
+            run: wanted.run.clone(),
+            policy: policy.name.clone(),
+            policy_digest: policy.digest.clone(),
+            team: policy.team.clone(),
+            cluster: policy.cluster.clone(),
+            framework_id: info.framework_id.clone(),
+            mode: policy.mode,
+            apps: self.apps,
+            outage: self.outage,
+            requested_by: wanted.requested_by.clone(),
+            steps: self.steps,
+            gap: self.gap,
+            blast_radius: policy.blast_radius,
+            rate_limit: policy.rate_limit,
+            allow_no_health_check: policy.scope.allow_no_health_check,
+            hypothesis: policy.hypothesis.clone(),
+            approval: policy.approval.clone(),
+            channel: policy.notify.channel.clone(),
+            made_at: wanted.now,
+            remarks: self.remarks,
+        }
+    }
+}
+
+fn planned(app: &App) -> PlannedApp {
+    PlannedApp {
+        app: app.id.clone(),
+        version: app.version.clone(),
+        instances: app.instances,
+        healthy: app.healthy(),
+    }
+}
+
+/// What could not be seen, as exclusions.
+fn unseen(snapshot: &Snapshot) -> impl Iterator<Item = Exclusion> {
+    snapshot.gaps.iter().map(|gap| Exclusion {
+        what: gap
+            .app
+            .as_ref()
+            .map_or_else(|| snapshot.cluster.to_string(), ToString::to_string),
+        why: format!("could not be seen: {}", gap.why),
+    })
+}
+
+/// Who the cluster says it is, or why that is not known.
+fn identified<'a>(wanted: &Wanted<'a>) -> Result<&'a ClusterInfo, String> {
+    let snapshot = wanted.snapshot;
+    snapshot.info.as_ref().ok_or_else(|| {
+        let gaps: Vec<_> = snapshot.gaps.iter().map(|g| g.why.as_str()).collect();
+        format!(
+            "cluster {} could not be seen: {}",
+            wanted.policy.cluster,
+            gaps.join("; ")
+        )
+    })
 }
 
 /// A policy without a single app, and which of its words to look at.

@@ -19,8 +19,8 @@ pub enum Fit {
     Unknown(String),
 }
 
-/// Asks everything about an app that does not depend on the moment.
-pub fn fits(policy: &Policy, app: &App, limits: &Limits, ownership: &Ownership) -> Fit {
+/// Asks whether an app is meant at all: named by the policy, not forbidden, opted in by its owner.
+pub fn is_meant(policy: &Policy, app: &App, limits: &Limits, ownership: &Ownership) -> Fit {
     if !policy.scope.names(&app.id, &app.labels) {
         return Fit::No(format!("{} is not in the policy's target", app.id));
     }
@@ -39,10 +39,18 @@ pub fn fits(policy: &Policy, app: &App, limits: &Limits, ownership: &Ownership) 
         }
         _ => {}
     }
-    let mut remarks = match ownership.consent(app, &policy.team) {
-        Consent::Yes(remark) => vec![remark],
-        Consent::No(why) => return Fit::No(why),
-        Consent::Unknown(why) => return Fit::Unknown(why),
+    match ownership.consent(app, &policy.team) {
+        Consent::Yes(remark) => Fit::Yes(vec![remark]),
+        Consent::No(why) => Fit::No(why),
+        Consent::Unknown(why) => Fit::Unknown(why),
+    }
+}
+
+/// Asks everything about an app that does not depend on the moment.
+pub fn fits(policy: &Policy, app: &App, limits: &Limits, ownership: &Ownership) -> Fit {
+    let mut remarks = match is_meant(policy, app, limits, ownership) {
+        Fit::Yes(remarks) => remarks,
+        no => return no,
     };
     if app.instances < 2 {
         return Fit::No(format!(

@@ -190,13 +190,24 @@ impl Client {
     /// # Errors
     ///
     /// A sentence without any secret; nothing was asked of Marathon then.
-    pub(super) async fn authorization(&self) -> Result<Option<hyper::http::HeaderValue>, String> {
+    pub async fn authorization(&self) -> Result<Option<hyper::http::HeaderValue>, String> {
         match &self.options.auth {
             Auth::DcosServiceAccount(account) => {
                 with_token(&self.session.token(&self.http, account).await?).map(Some)
             }
             auth => auth.header(),
         }
+    }
+
+    /// What was given as authorization was not taken: the next question logs in anew, where there is a
+    /// login.
+    pub fn forget_login(&self) {
+        self.session.forget();
+    }
+
+    /// The certificates that it trusts and shows.
+    pub fn certificates(&self) -> Arc<rustls::ClientConfig> {
+        self.tls.clone()
     }
 
     /// One GET, redirects followed by hand with credentials, to listed hosts only. The body is not read.
@@ -401,6 +412,7 @@ impl Client {
             taken_at,
             info,
             apps: seen.apps,
+            agents: None,
             gaps: seen.gaps,
         }
     }

@@ -6,13 +6,16 @@ pub use apps::{PlannedApp, PlannedApps};
 
 use super::command::Person;
 use super::experiment::Hypothesis;
-use super::ids::{AppId, ClusterName, InstanceId, PlanDigest, PolicyDigest, PolicyName, RunId, TaskId};
-use super::policy::{ApprovalRule, BlastRadius, Mode, RateLimit};
+use super::ids::{
+    AgentId, AppId, ClusterName, InstanceId, PlanDigest, PolicyDigest, PolicyName, RunId, TaskId,
+};
+use super::policy::{ApprovalRule, Attribute, BlastRadius, Mode, RateLimit};
 use super::snapshot::{App, Task};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use std::fmt;
 use std::time::Duration;
 
 /// What a run will do, with nothing left to choose.
@@ -35,6 +38,9 @@ pub struct Plan {
     /// The apps that are hit, as they were when planned.
     #[serde(flatten)]
     pub apps: PlannedApps,
+    /// The place that is hit, where the fault is an outage of agents.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outage: Option<PlannedOutage>,
     /// Who asked; `None` for the schedule.
     pub requested_by: Option<Person>,
     /// In this order.
@@ -80,11 +86,18 @@ impl Target {
             instance: task.instance.clone(),
             host: task.host.to_string(),
             pod: app.pod,
+            agent: None,
         }
     }
 }
 
 impl Step {
+    /// Targets that follow each other and share agent and app, for lists that people read.
+    pub fn groups(&self) -> impl Iterator<Item = &[Target]> {
+        self.targets
+            .chunk_by(|a, b| (&a.host, &a.agent, &a.app) == (&b.host, &b.agent, &b.app))
+    }
+
     /// How many tasks of this app die in it, or in a sham would.
     pub fn kills_of(&self, app: &AppId) -> u32 {
         u32::try_from(self.targets.iter().filter(|t| t.app == *app).count()).unwrap_or(u32::MAX)
@@ -120,6 +133,36 @@ pub struct Target {
     /// An instance of a pod: the whole of it dies, and it is asked for by `instance`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub pod: bool,
+    /// The agent it was found on, where that was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<AgentId>,
+}
+
+/// The place that an outage hits, as it was when planned.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedOutage {
+    /// What makes agents one place.
+    pub attribute: Attribute,
+    /// Which place.
+    pub value: String,
+    /// Its agents that have tasks of the plan, in the order of the steps.
+    pub agents: Vec<PlannedAgent>,
+}
+
+/// An agent of a planned outage.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedAgent {
+    /// Its id.
+    pub id: AgentId,
+    /// Its host name.
+    pub host: String,
+}
+
+impl fmt::Display for PlannedOutage {
+    /// `rack 7`, `host a1.example.net`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.attribute, self.value)
+    }
 }
 
 impl Plan {

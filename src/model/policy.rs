@@ -260,6 +260,87 @@ pub enum FaultSpec {
         /// The least time between two steps; a step also waits for recovery.
         gap: Duration,
     },
+    /// Ends every matching task on the agents of one place, over all apps that the policy names.
+    AgentOutage {
+        /// What makes agents one place.
+        attribute: Attribute,
+        /// Which place.
+        value: Place,
+        /// How the tasks are shared out over steps.
+        steps: OutageSteps,
+        /// The least time between two steps; a step also waits for recovery.
+        gap: Duration,
+    },
+}
+
+impl FaultSpec {
+    /// Whether it can't be planned without knowing the Mesos agents.
+    pub fn needs_agents(&self) -> bool {
+        match self {
+            Self::KillTasks { .. } => false,
+            Self::AgentOutage { .. } => true,
+        }
+    }
+}
+
+/// What agents of one place have in common, in Marathon's own words for constraint fields.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Attribute {
+    /// `@hostname`: a place is one host.
+    Hostname,
+    /// `@region` of the fault domain.
+    Region,
+    /// `@zone` of the fault domain.
+    Zone,
+    /// An attribute of the agents by this name.
+    Named(String),
+}
+
+impl Attribute {
+    /// Reads a constraint's field; `hostname` is the older word for `@hostname`. `None` for another word
+    /// that begins with `@`, and for none at all.
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            "hostname" | "@hostname" => Some(Self::Hostname),
+            "@region" => Some(Self::Region),
+            "@zone" => Some(Self::Zone),
+            other if other.is_empty() || other.starts_with('@') => None,
+            name => Some(Self::Named(name.to_owned())),
+        }
+    }
+}
+
+impl fmt::Display for Attribute {
+    /// `host`, `region`, `zone`, or the attribute's name: before a value, in sentences.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Hostname => "host",
+            Self::Region => "region",
+            Self::Zone => "zone",
+            Self::Named(name) => name,
+        })
+    }
+}
+
+/// Which place an outage hits.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Place {
+    /// One that the seed draws among those that can be hit.
+    Any,
+    /// The one with this value.
+    Given(String),
+}
+
+/// How the tasks of an outage are shared out over steps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum OutageSteps {
+    /// One agent after the other, each once the one before has recovered.
+    PerAgent,
+    /// All agents in one step, hence in one request.
+    AtOnce,
 }
 
 /// How many tasks one run kills.
@@ -380,6 +461,9 @@ pub struct BlastRadius {
     pub min_healthy: u32,
     /// Apps at once under this policy.
     pub max_apps: u32,
+    /// Tasks of all apps together under this policy; `None` where a run hits one app only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_tasks_in_all: Option<u32>,
 }
 
 impl BlastRadius {
@@ -566,6 +650,7 @@ mod tests {
             max_percent: 20,
             min_healthy: 2,
             max_apps: 1,
+            max_tasks_in_all: None,
         };
         assert_eq!(radius.allowance(4), 0);
         assert_eq!(radius.allowance(9), 1);

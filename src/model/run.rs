@@ -254,6 +254,7 @@ mod tests {
             instance: format!("a.instance-{n}").as_str().into(),
             host: "h".into(),
             pod: false,
+            agent: None,
         };
         let at = DateTime::UNIX_EPOCH;
         let intent = Intent {

@@ -18,6 +18,9 @@ pub struct Snapshot {
     pub info: Option<ClusterInfo>,
     /// Every app that the query let through, by id.
     pub apps: BTreeMap<AppId, App>,
+    /// Every Mesos agent; `None` when nobody asked, or when they could not be seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agents: Option<Vec<Agent>>,
     /// What could not be seen. A gate that needed it answers `Unknown`.
     pub gaps: Vec<Gap>,
 }
@@ -30,6 +33,7 @@ impl Snapshot {
             taken_at,
             info: None,
             apps: BTreeMap::new(),
+            agents: None,
             gaps: vec![gap],
         }
     }
@@ -64,12 +68,15 @@ impl Snapshot {
     }
 
     /// The gaps that touch this app: its own and the ones that touch everything. An app that is seen to be
-    /// no pod is not touched by pods that could not be seen.
+    /// no pod is not touched by pods that could not be seen. What is missing of the agents says nothing about
+    /// an app; whoever needs them finds `agents` empty.
     pub fn gaps_of<'a>(&'a self, app: &'a AppId) -> impl Iterator<Item = &'a Gap> {
         let no_pod = self.apps.get(app).is_some_and(|a| !a.pod);
-        self.gaps.iter().filter(move |g| match &g.app {
-            Some(touched) => touched == app,
-            None => !(no_pod && g.what == GapKind::Pods),
+        self.gaps.iter().filter(move |g| match (&g.app, g.what) {
+            (Some(touched), _) => touched == app,
+            (None, GapKind::Agents) => false,
+            (None, GapKind::Pods) => !no_pod,
+            (None, _) => true,
         })
     }
 }
@@ -153,6 +160,71 @@ pub enum GapKind {
     Agents,
     /// The list of pods, or one pod. Not seeing pods says nothing of apps.
     Pods,
+}
+
+/// A Mesos agent, as the leading master knows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Agent {
+    /// Its id: a new one when it registers anew.
+    pub id: AgentId,
+    /// Its host name; two agents may share one.
+    pub host: String,
+    /// By name; an agent may have an attribute more than once.
+    pub attributes: BTreeMap<String, Vec<AttributeValue>>,
+    /// Fault domain, where one is set.
+    pub region: Option<String>,
+    /// Fault domain, where one is set.
+    pub zone: Option<String>,
+    /// Whether it takes part.
+    pub state: AgentState,
+}
+
+/// A value of an agent's attribute.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum AttributeValue {
+    /// Text; ranges and sets too, as Mesos writes them: `[1-5]`, `{a, b}`.
+    Text(String),
+    /// A scalar, in its shortest decimal form: `4`, `0.5`.
+    Number(String),
+}
+
+impl AttributeValue {
+    /// A scalar.
+    pub fn number(number: f64) -> Self {
+        // Mesos keeps three decimal places (`scalar_conversions`); Rust's shortest form adds none.
+        Self::Number(number.to_string())
+    }
+
+    /// Whether this is the value that somebody wrote down: the same text, or the same number.
+    pub fn is(&self, written: &str) -> bool {
+        match self {
+            Self::Text(text) => text == written,
+            Self::Number(number) => {
+                number == written || written.parse::<f64>().is_ok_and(|n| n.to_string() == *number)
+            }
+        }
+    }
+}
+
+impl fmt::Display for AttributeValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) | Self::Number(text) => f.write_str(text),
+        }
+    }
+}
+
+/// Whether an agent takes part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum AgentState {
+    /// Registered and connected.
+    Active,
+    /// Registered, but disconnected or deactivated.
+    Inactive,
+    /// Known from an earlier master, not registered with this one yet.
+    Recovered,
 }
 
 /// A Marathon app with its task rows.

@@ -1,8 +1,8 @@
 //! A policy in one or two plain sentences.
 
 use super::policy::{
-    ApprovalMode, ApprovalRule, BlastRadius, Cadence, Count, FaultSpec, MinGap, Mode, Policy, Schedule,
-    Window,
+    ApprovalMode, ApprovalRule, BlastRadius, Cadence, Count, FaultSpec, MinGap, Mode, OutageSteps, Place,
+    Policy, Schedule, Window,
 };
 
 use std::time::Duration;
@@ -28,22 +28,18 @@ pub fn brief(duration: Duration) -> String {
 
 /// What a policy allows, for a person who decides whether that is what was meant.
 pub fn allows(policy: &Policy) -> String {
-    let FaultSpec::KillTasks { count, at_once, gap } = &policy.fault;
     let verb = match policy.mode {
         Mode::Off => "Is off; otherwise it would kill",
         Mode::Rehearse => "Rehearses, without killing, to kill",
         Mode::Enforce => "Kills",
     };
-    let steps = match (count, at_once) {
-        (Count::Exactly(1), _) => String::new(),
-        (_, 1) => format!(" one at a time at least {} apart,", brief(*gap)),
-        (_, n) => format!(" up to {n} at a time at least {} apart,", brief(*gap)),
-    };
+    let (harm, steps) = harm(&policy.fault);
     let BlastRadius {
         max_tasks,
         max_percent,
         min_healthy,
         max_apps,
+        max_tasks_in_all,
     } = &policy.blast_radius;
     let rate = &policy.rate_limit;
     let plural = |n: u32, noun: &str| {
@@ -54,16 +50,17 @@ pub fn allows(policy: &Policy) -> String {
         }
     };
     let what = format!(
-        "{verb} {count} of {} on {},{steps} {}",
+        "{verb} {harm} of {} on {},{steps} {}",
         target(policy),
         policy.cluster,
         when(&policy.schedule)
     );
     let bounds = format!(
-        "Never more than {} down or {max_percent} % of an app, never fewer than {min_healthy} healthy, {} at once, \
+        "Never more than {} down or {max_percent} % of an app, never fewer than {min_healthy} healthy, {} at once{}, \
          at most {} in {}",
         plural(*max_tasks, "task"),
         plural(*max_apps, "app"),
+        max_tasks_in_all.map_or_else(String::new, |n| format!(" with {} in all", plural(n, "task"))),
         plural(rate.kills, "kill"),
         brief(rate.per),
     );
@@ -72,6 +69,36 @@ pub fn allows(policy: &Policy) -> String {
         gap_words(policy.schedule.min_gap),
         approval(&policy.approval)
     )
+}
+
+/// What is done, and in which steps.
+fn harm(fault: &FaultSpec) -> (String, String) {
+    match fault {
+        FaultSpec::KillTasks { count, at_once, gap } => {
+            let steps = match (count, at_once) {
+                (Count::Exactly(1), _) => String::new(),
+                (_, 1) => format!(" one at a time at least {} apart,", brief(*gap)),
+                (_, n) => format!(" up to {n} at a time at least {} apart,", brief(*gap)),
+            };
+            (count.to_string(), steps)
+        }
+        FaultSpec::AgentOutage {
+            attribute,
+            value,
+            steps,
+            gap,
+        } => {
+            let place = match value {
+                Place::Any => format!("one {attribute}"),
+                Place::Given(value) => format!("{attribute} {value}"),
+            };
+            let steps = match steps {
+                OutageSteps::AtOnce => " all at once,".to_owned(),
+                OutageSteps::PerAgent => format!(" one agent at a time at least {} apart,", brief(*gap)),
+            };
+            (format!("every task on {place}"), steps)
+        }
+    }
 }
 
 fn target(policy: &Policy) -> String {

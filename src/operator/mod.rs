@@ -523,12 +523,18 @@ impl Operator {
             }
             return Ok(Pace::new(pace::SOON, "nothing is due and nobody asked"));
         }
-        // A run that is open needs its app and nothing else.
-        let looked_for: Vec<&Policy> = policy.iter().map(|p| &**p).filter(|_| open.is_none()).collect();
+        // A run that is open needs its app and nothing else; that of an outage all of them, because whatever
+        // came to the place since it was planned belongs to it.
+        let needs_agents = policy.iter().any(|p| p.fault.needs_agents());
+        let looked_for: Vec<&Policy> = policy
+            .iter()
+            .map(|p| &**p)
+            .filter(|_| open.is_none() || needs_agents)
+            .collect();
         // Whoever asked is told of every app why it is no target; nobody reads that of a schedule.
         let ownership = self.ownership();
         let queries = ask::queries(&looked_for, &apps, (!asked).then_some(&ownership));
-        let snapshot = self.look(&cluster, &queries).await;
+        let snapshot = self.look(&cluster, &queries, needs_agents).await;
         self.pin(&snapshot).await;
         if let Some(run) = &open {
             self.keep_watching(run);

@@ -17,6 +17,8 @@ use std::time::Duration;
 
 /// The longest a whole look may take before it counts as a gap.
 const LOOK_MAX: Duration = Duration::from_secs(45);
+/// The longest the Mesos masters may take together.
+const AGENTS_MAX: Duration = Duration::from_secs(20);
 /// The longest the pager and the user groups may take.
 const ASK_MAX: Duration = Duration::from_secs(5);
 
@@ -86,8 +88,14 @@ impl Operator {
         }
     }
 
-    /// Looks at everything that the queries ask for. What was seen last is kept, and shared: it may be big.
-    pub(super) async fn look(&self, cluster: &ClusterName, queries: &[Query]) -> Arc<Snapshot> {
+    /// Looks at everything that the queries ask for, and at the agents where they are needed. What was seen
+    /// last is kept, and shared: it may be big.
+    pub(super) async fn look(
+        &self,
+        cluster: &ClusterName,
+        queries: &[Query],
+        needs_agents: bool,
+    ) -> Arc<Snapshot> {
         let began = self.ports.clock.now();
         let Some(port) = self.ports.clusters.get(cluster) else {
             let why = format!("cluster {cluster} is not in the settings");
@@ -109,6 +117,21 @@ impl Operator {
                 Snapshot::unseen(cluster.clone(), began, Gap { app: None, what: GapKind::Apps, why })
             }
         };
+        if needs_agents {
+            let seen = tokio::select! {
+                biased;
+                seen = port.agents() => seen,
+                () = self.ports.clock.sleep(AGENTS_MAX) => Err(Gap {
+                    app: None,
+                    what: GapKind::Agents,
+                    why: format!("the Mesos masters did not answer within {} s", AGENTS_MAX.as_secs()),
+                }),
+            };
+            match seen {
+                Ok(agents) => snapshot.agents = Some(agents),
+                Err(gap) => snapshot.gaps.push(gap),
+            }
+        }
         // Whatever an adapter says, a snapshot is never younger than the moment it was asked for.
         snapshot.taken_at = snapshot.taken_at.min(began);
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);

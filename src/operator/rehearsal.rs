@@ -1,7 +1,7 @@
 //! A cluster that only writes down: what `mode: rehearse` acts on instead of the real one.
 
 use crate::model::ids::AppId;
-use crate::model::snapshot::{App, Gap, Snapshot};
+use crate::model::snapshot::{Agent, App, Gap, Snapshot};
 use crate::ports::Permit;
 use crate::ports::cluster::{Cluster, KillAnswer, KillOrder, LastLook, Query};
 use async_trait::async_trait;
@@ -12,6 +12,10 @@ pub struct WritesDown(pub Arc<dyn Cluster>);
 
 #[async_trait]
 impl Cluster for WritesDown {
+    async fn agents(&self) -> Result<Vec<Agent>, Gap> {
+        self.0.agents().await
+    }
+
     async fn look(&self, queries: &[Query]) -> Snapshot {
         self.0.look(queries).await
     }

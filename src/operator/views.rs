@@ -310,7 +310,7 @@ impl Operator {
         let queries = super::ask::queries(&[policy], &[], None);
         tokio::select! {
             biased;
-            fresh = self.look(&policy.cluster, &queries) => {
+            fresh = self.look(&policy.cluster, &queries, policy.fault.needs_agents()) => {
                 self.pin(&fresh).await;
                 fresh
             }
@@ -525,11 +525,21 @@ impl Operator {
                             IntentState::Resolved { at, .. } => format!("whole again {}", at.format("%T UTC")),
                             _ => "not proven whole again yet".into(),
                         };
+                        // Asked about one app of several, its own tasks are meant.
+                        let one = subject.and_then(|s| run.plan.apps.iter().find(|a| a.app.as_str() == s));
+                        let (killed, instances, app) = match one {
+                            Some(one) => {
+                                let own = intent.targets.iter().filter(|t| t.app == one.app).count();
+                                (own, one.instances, one.app.to_string())
+                            }
+                            None => (
+                                intent.targets.len(),
+                                run.plan.apps.instances(),
+                                run.plan.apps.to_string(),
+                            ),
+                        };
                         let line = format!(
-                            "Yes: killed {} of {} tasks of {} at {}, run {}, {end}.",
-                            intent.targets.len(),
-                            run.plan.apps.instances(),
-                            run.plan.apps,
+                            "Yes: killed {killed} of {instances} tasks of {app} at {}, run {}, {end}.",
                             intent.at.format("%T UTC"),
                             run.id
                         );

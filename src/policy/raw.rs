@@ -189,14 +189,15 @@ impl JsonSchema for OnePer {
 }
 
 record! {
-    /// The kind of harm.
+    /// The kind of harm: exactly one of these.
+    #[schemars(extend("minProperties" = 1, "maxProperties" = 1))]
     Fault {
         /// Ends tasks of one app; Marathon starts them again.
-        #[schemars(required)]
         kill_tasks: KillTasks,
+        /// Ends every task of the target's apps on one rack, zone, region or host; the agents stay.
+        agent_outage: AgentOutage,
     }
     later {
-        "agentOutage": "outages of whole agents are not built into this version",
         "external": "outside hooks are not built into this version",
     }
 }
@@ -218,6 +219,58 @@ record! {
     later {
         "scale": "a kill never changes the size of an app",
         "wipe": "a kill never wipes persistent volumes",
+    }
+}
+
+record! {
+    /// Ends every task of the target's apps on the agents of one place: all of them or none.
+    AgentOutage {
+        /// What makes agents one place: the name of an agent attribute such as `rack`, or `"@hostname"`, `"@region"`, `"@zone"`, in quotes.
+        #[schemars(required)]
+        attribute: Text,
+        /// Which place: its value, or `any` for one that the seed draws.
+        #[schemars(required)]
+        value: PlaceValue,
+        /// `perAgent`: one agent after the other; `atOnce`: all in one step. Default: perAgent.
+        steps: OutageSteps,
+        /// The least time between two steps; a step also waits for recovery. Default: 30s.
+        gap: Lasting,
+    }
+}
+
+choice! {
+    /// How an outage is shared out over steps.
+    OutageSteps {
+        /// One agent after the other, each once the one before has recovered.
+        PerAgent = "perAgent",
+        /// All agents in one step, hence in one request.
+        AtOnce = "atOnce",
+    }
+}
+
+/// A text or a number, as written: agent attributes may be either.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlaceValue(pub String);
+
+impl Read for PlaceValue {
+    fn read(node: &Node, scribe: &mut Scribe) -> Option<Self> {
+        let (text, plain) = super::read::scalar(node, scribe, "a value", "any")?;
+        if plain && text.parse::<f64>().is_ok_and(f64::is_finite) {
+            return Some(Self(text.to_owned()));
+        }
+        Text::read(node, scribe).map(|Text(text)| Self(text))
+    }
+}
+
+impl JsonSchema for PlaceValue {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> Cow<'static, str> {
+        "PlaceValue".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": ["string", "number"] })
     }
 }
 
@@ -418,6 +471,8 @@ record! {
         min_healthy: u32,
         /// Apps at once under this policy. Default: 1.
         max_apps: u32,
+        /// Tasks of all apps together. Must, and only, with `agentOutage`.
+        max_tasks_in_all: u32,
     }
 }
 

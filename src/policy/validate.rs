@@ -27,12 +27,13 @@ use scope::scope_of;
 
 use super::problem::{Scribe, Span};
 use super::raw::{self, PolicyFile};
-use super::read::{At, Text, brief};
-use crate::model::experiment::Source;
+use super::read::{At, Lasting, Text, brief};
+use crate::model::experiment::{Control, Source};
 use crate::model::ids::{ClusterName, PolicyDigest, PolicyName};
 use crate::model::plan::{canonical, hex};
 use crate::model::policy::{
-    ApprovalRule, BlastRadius, Count, FaultSpec, Mode, NotifyRule, Policy, RateLimit, Schedule, Scope,
+    ApprovalRule, Attribute, BlastRadius, Count, FaultSpec, Mode, NotifyRule, OutageSteps, Place, Policy,
+    RateLimit, Schedule, Scope,
 };
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -303,8 +304,19 @@ fn spec_of(raw: &raw::Spec, scribe: &mut Scribe) -> Option<Spec> {
             );
         }
     }
-    if let (Some(at), Some(FaultSpec::KillTasks { count, at_once, .. })) = (fault_raw.map(|f| f.at), &fault) {
-        steps_must_fit(at, *count, *at_once, radius, rate, scribe);
+    if let (Some(at), Some(fault)) = (fault_raw.map(|f| f.at), &fault) {
+        outage_must_be_bounded(raw, fault, at, scribe);
+        let control = hypothesis.as_ref().map(|h| &h.control);
+        if fault.needs_agents() && matches!(control, Some(Control::Sham { .. } | Control::Parallel { .. })) {
+            scribe.error(
+                at,
+                "`agentOutage` is compared neither with shams nor with a control group: no place is like another",
+                "write under `steadyState` `control: { design: beforeAfter }`, or `reference` with an app elsewhere",
+            );
+        }
+        if let FaultSpec::KillTasks { count, at_once, .. } = fault {
+            steps_must_fit(at, *count, *at_once, radius, rate, scribe);
+        }
     }
     if let (Some(at), Some(schedule), Some(fault), Some(hypothesis)) =
         (schedule_at, &schedule, &fault, &hypothesis)
@@ -345,11 +357,24 @@ fn spec_of(raw: &raw::Spec, scribe: &mut Scribe) -> Option<Spec> {
 }
 
 fn fault_of(raw: &raw::Fault, scribe: &mut Scribe) -> Option<FaultSpec> {
-    let raw::Fault { place, kill_tasks } = raw;
-    if place.refused && kill_tasks.is_none() {
-        return None;
-    }
-    let kill = place.need(kill_tasks, "killTasks", "write `killTasks: { count: 1 }`", scribe)?;
+    let raw::Fault {
+        place,
+        kill_tasks,
+        agent_outage,
+    } = raw;
+    let kill = match (kill_tasks, agent_outage) {
+        (None, None) if place.refused => return None,
+        (Some(_), Some(outage)) => {
+            scribe.error(
+                outage.at,
+                "`killTasks` and `agentOutage` exclude each other",
+                "keep one of them; a policy has one fault",
+            );
+            return None;
+        }
+        (None, Some(outage)) => return outage_of(&outage.value, scribe),
+        (kill, None) => place.need(kill, "killTasks", "write `killTasks: { count: 1 }`", scribe)?,
+    };
     let raw::KillTasks {
         place: _,
         count,
@@ -368,6 +393,7 @@ fn fault_of(raw: &raw::Fault, scribe: &mut Scribe) -> Option<FaultSpec> {
         );
     }
     let at_once = number(at_once, "atOnce", 1..=1000, 1, zero, scribe);
+    let gap = gap_of(gap, scribe);
     let most = match (count, percent, random_up_to) {
         (_, Some(_), _) => Count::Percent(number(
             percent,
@@ -380,7 +406,56 @@ fn fault_of(raw: &raw::Fault, scribe: &mut Scribe) -> Option<FaultSpec> {
         (_, _, Some(_)) => Count::RandomUpTo(number(random_up_to, "randomUpTo", 1..=1000, 1, zero, scribe)),
         _ => Count::Exactly(number(count, "count", 1..=1000, 1, zero, scribe)),
     };
-    let gap_value = gap.as_ref().map_or(Duration::from_secs(30), |g| g.value.0);
+    Some(FaultSpec::KillTasks {
+        count: most,
+        at_once,
+        gap,
+    })
+}
+
+fn outage_of(raw: &raw::AgentOutage, scribe: &mut Scribe) -> Option<FaultSpec> {
+    let raw::AgentOutage {
+        place,
+        attribute,
+        value,
+        steps,
+        gap,
+    } = raw;
+    let attribute = place.need(
+        attribute,
+        "attribute",
+        "write an agent attribute such as `attribute: rack`, or `attribute: \"@zone\"`",
+        scribe,
+    );
+    let value = place.need(value, "value", "write `value: any`, or one place", scribe);
+    let gap = gap_of(gap, scribe);
+    let steps = match steps.as_ref().map(|s| s.value) {
+        Some(raw::OutageSteps::AtOnce) => OutageSteps::AtOnce,
+        Some(raw::OutageSteps::PerAgent) | None => OutageSteps::PerAgent,
+    };
+    let attribute = attribute?;
+    let Some(parsed) = Attribute::parse(&attribute.value.0) else {
+        scribe.error(
+            attribute.at,
+            format!("`{}` is none of Marathon's own fields", attribute.value.0),
+            "write \"@hostname\", \"@region\", \"@zone\" or the name of an agent attribute",
+        );
+        return None;
+    };
+    let value = match value?.value.0.as_str() {
+        "any" => Place::Any,
+        given => Place::Given(given.to_owned()),
+    };
+    Some(FaultSpec::AgentOutage {
+        attribute: parsed,
+        value,
+        steps,
+        gap,
+    })
+}
+
+/// The least time between two steps.
+fn gap_of(gap: &Option<At<Lasting>>, scribe: &mut Scribe) -> Duration {
     if let Some(gap) = gap.as_ref().filter(|g| g.value.0 < Duration::from_secs(1)) {
         scribe.error(
             gap.at,
@@ -388,11 +463,36 @@ fn fault_of(raw: &raw::Fault, scribe: &mut Scribe) -> Option<FaultSpec> {
             "an abort can only prevent the next kill: leave time to notice, such as `30s`",
         );
     }
-    Some(FaultSpec::KillTasks {
-        count: most,
-        at_once,
-        gap: gap_value,
-    })
+    gap.as_ref().map_or(Duration::from_secs(30), |g| g.value.0)
+}
+
+/// What only a fault over several apps reads, and what only a fault of one app reads.
+fn outage_must_be_bounded(raw: &raw::Spec, fault: &FaultSpec, at: Span, scribe: &mut Scribe) {
+    let in_all = raw
+        .blast_radius
+        .as_ref()
+        .and_then(|b| b.value.max_tasks_in_all.as_ref());
+    let one_per = raw.target.as_ref().and_then(|t| t.value.one_per.as_ref());
+    match (fault, in_all) {
+        (FaultSpec::AgentOutage { .. }, None) => scribe.error(
+            at,
+            "`agentOutage` without `blastRadius.maxTasksInAll`: nothing would bound what all apps lose together",
+            "write under `blastRadius` how many tasks may be down at once over all apps, such as `maxTasksInAll: 4`",
+        ),
+        (FaultSpec::KillTasks { .. }, Some(written)) => scribe.error(
+            written.at,
+            "`maxTasksInAll` is for `agentOutage`: a run of `killTasks` hits one app",
+            "remove it; `maxTasks` says how many may be down",
+        ),
+        (FaultSpec::AgentOutage { .. }, Some(_)) | (FaultSpec::KillTasks { .. }, None) => {}
+    }
+    if let (FaultSpec::AgentOutage { .. }, Some(written)) = (fault, one_per) {
+        scribe.error(
+            written.at,
+            "`onePer` has no meaning with `agentOutage`: no app is drawn, a place is",
+            "remove it",
+        );
+    }
 }
 
 /// What one step asks for must be within the radius and the rate, or no step could ever pass.
@@ -434,6 +534,7 @@ fn radius_of(raw: &raw::BlastRadius, scribe: &mut Scribe) -> BlastRadius {
         max_percent,
         min_healthy,
         max_apps,
+        max_tasks_in_all,
     } = raw;
     let zero = "zero means zero: nothing would ever be killed. Write 1 or more, or `mode: off`";
     BlastRadius {
@@ -455,6 +556,9 @@ fn radius_of(raw: &raw::BlastRadius, scribe: &mut Scribe) -> BlastRadius {
             scribe,
         ),
         max_apps: number(max_apps, "maxApps", 1..=COUNT_MAX, 1, zero, scribe),
+        max_tasks_in_all: max_tasks_in_all
+            .as_ref()
+            .map(|_| number(max_tasks_in_all, "maxTasksInAll", 1..=COUNT_MAX, 1, zero, scribe)),
     }
 }
 

@@ -4,7 +4,7 @@ pub use super::Permit;
 use crate::model::ids::{AppId, InstanceId, IntentId, TaskId};
 use crate::model::plan::Target;
 use crate::model::policy::{AppPattern, LabelSelector};
-use crate::model::snapshot::{App, Gap, Snapshot};
+use crate::model::snapshot::{Agent, App, Gap, GapKind, Snapshot};
 use async_trait::async_trait;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -34,6 +34,20 @@ pub trait Cluster: Send + Sync {
             None => Ok(seen.apps.len()),
             Some(gap) => Err(gap.why),
         }
+    }
+
+    /// Every Mesos agent, as the leading master knows it. Asked only for policies whose fault is about
+    /// agents, right after a look.
+    ///
+    /// # Errors
+    ///
+    /// The gap, when they could not be seen.
+    async fn agents(&self) -> Result<Vec<Agent>, Gap> {
+        Err(Gap {
+            app: None,
+            what: GapKind::Agents,
+            why: "the settings name no Mesos masters for this cluster (`clusters[].mesos.urls`)".to_owned(),
+        })
     }
 
     /// Sends one kill request, once, and never again.
@@ -179,6 +193,7 @@ mod tests {
             instance: instance.into(),
             host: "h".into(),
             pod,
+            agent: None,
         }
     }
 

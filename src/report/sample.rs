@@ -57,6 +57,7 @@ fn target(step: u32) -> Target {
             .into(),
         host: format!("agent-{step}.prod.example.net"),
         pod: false,
+        agent: None,
     }
 }
 
@@ -76,6 +77,7 @@ fn plan() -> Plan {
             healthy: 12,
         }
         .into(),
+        outage: None,
         requested_by: Some(person("U012AB3CD", "ana")),
         steps: (1..=3)
             .map(|number| Step {
@@ -90,6 +92,7 @@ fn plan() -> Plan {
             max_percent: 20,
             min_healthy: 2,
             max_apps: 1,
+            max_tasks_in_all: None,
         },
         rate_limit: RateLimit {
             kills: 4,

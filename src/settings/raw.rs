@@ -61,9 +61,28 @@ record! {
         tls: Tls,
         /// The framework it has to be.
         framework_id: Text,
+        /// Its Mesos masters: for faults that are about agents.
+        mesos: Mesos,
     }
-    later {
-        "mesos": "no fault of this version needs the Mesos masters",
+}
+
+record! {
+    /// Where the Mesos masters are.
+    Mesos {
+        /// Every master, by the name under which it sends others to itself when it leads.
+        urls: Vec<At<Text>>,
+        /// How to log in. Default: none. Certificates are those of the cluster.
+        auth: MesosAuth,
+    }
+}
+
+choice! {
+    /// How to log in to the Mesos masters.
+    MesosAuth {
+        /// Not at all.
+        None = "none",
+        /// With the cluster's `auth`.
+        Marathon = "asMarathon",
     }
 }
 

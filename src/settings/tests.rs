@@ -242,7 +242,17 @@ fn what_is_wrong_is_told() {
     check(
         "    auth:",
         "    mesos: { urls: [] }\n    auth:",
-        "no fault of this version needs",
+        "`urls` is an empty list",
+    );
+    check(
+        "    auth:",
+        "    mesos: { urls: [\"http://u:p@m1:5050\"] }\n    auth:",
+        "the address has a user or password in it",
+    );
+    check(
+        "    auth:",
+        "    mesos: { urls: [\"http://m1:5050\"], auth: same }\n    auth:",
+        "asMarathon",
     );
     check("armed: true", "armed: yes", "`yes` is not `true` or `false`");
 }
@@ -273,4 +283,35 @@ fn loading_looks_at_every_secret() {
     );
     assert!(!format!("{settings:?}").contains("hunter2"));
     assert!(Settings::load(&folder.path().join("missing.yaml")).is_err());
+}
+
+#[test]
+fn mesos_masters_get_the_login_of_marathon_only_where_that_is_written_and_never_in_plain_text() {
+    let mesos = |marathon: &str, masters: &str| {
+        let text = format!(
+            "apiVersion: heartbreak/v1\nkind: Settings\nclusters:\n  - name: prod\n    \
+             marathon: {{ urls: [\"{marathon}\"] }}\n    mesos: {masters}\n"
+        );
+        Settings::parse(Path::new("a"), text.as_bytes()).map(|s| s.clusters[0].mesos.clone().unwrap())
+    };
+    let found = mesos(
+        "http://m1:8080",
+        "{ urls: [\"http://m1:5050\", \"http://m2:5050\"] }",
+    )
+    .unwrap();
+    assert_eq!((found.urls.len(), found.login), (2, false));
+    let found = mesos(
+        "https://m1:8443",
+        "{ urls: [\"https://m1/mesos\"], auth: asMarathon }",
+    )
+    .unwrap();
+    assert!(found.login);
+    let found = mesos("https://m1:8443", "{ urls: [\"http://m1:5050\"], auth: none }").unwrap();
+    assert!(!found.login);
+    let why = mesos(
+        "https://m1:8443",
+        "{ urls: [\"http://m1:5050\"], auth: asMarathon }",
+    )
+    .unwrap_err();
+    assert!(why.to_string().contains("in plain text"), "{why}");
 }

@@ -2,7 +2,7 @@
 
 mod people;
 
-use super::{Auth, Cluster, HostRule, Place, SecretPlace, Settings, Tls, raw};
+use super::{Auth, Cluster, HostRule, Mesos, Place, SecretPlace, Settings, Tls, raw};
 use crate::model::ids::{AppId, ClusterName};
 use crate::model::policy::{AppPattern, Freeze, Limits};
 use crate::policy::problem::{Scribe, Span};
@@ -287,6 +287,7 @@ impl Judge<'_> {
             auth,
             tls,
             framework_id,
+            mesos,
         } = raw;
         let name = place.need(name, "name", "write `name: prod`", self.scribe);
         if let Some(name) = name.filter(|n| !is_dns_label(&n.value.0)) {
@@ -327,6 +328,7 @@ impl Judge<'_> {
             Some(auth) => self.auth(&auth.value),
             None => Some(Auth::None),
         };
+        let mesos = mesos.as_ref().map(|m| self.mesos(&m.value, urls.as_deref()));
         let tls = self.tls(&or_default(tls));
         let (leader_hosts, max_list_bytes, max_body_bytes, kill_retry) = limits?;
         Some(Cluster {
@@ -335,6 +337,10 @@ impl Judge<'_> {
             auth: auth?,
             tls: tls?,
             framework_id: framework_id.as_ref().map(|f| f.value.0.clone()),
+            mesos: match mesos {
+                Some(mesos) => Some(mesos?),
+                None => None,
+            },
             leader_hosts,
             max_list_bytes,
             max_body_bytes,
@@ -383,6 +389,33 @@ impl Judge<'_> {
             }
         }
         (hosts, list, body, retry)
+    }
+
+    fn mesos(&mut self, raw: &raw::Mesos, marathon: Option<&[url::Url]>) -> Option<Mesos> {
+        let raw::Mesos { place, urls, auth } = raw;
+        let list = place.need(urls, "urls", "write `urls: [\"http://m1:5050\"]`", self.scribe)?;
+        if list.value.is_empty() {
+            self.scribe.error(
+                list.at,
+                "`urls` is an empty list",
+                "write the address of every Mesos master, or remove `mesos`",
+            );
+        }
+        let urls: Vec<_> = list.value.iter().map(|u| self.url(u)).collect();
+        let urls = urls.into_iter().collect::<Option<Vec<_>>>()?;
+        let login = matches!(auth.as_ref().map(|a| a.value), Some(raw::MesosAuth::Marathon));
+        let https = |urls: &[url::Url]| urls.iter().all(|u| u.scheme() == "https");
+        if let Some(auth) = auth
+            .as_ref()
+            .filter(|_| login && marathon.is_some_and(https) && !https(&urls))
+        {
+            self.scribe.error(
+                auth.at,
+                "Marathon's login would go to a Mesos master in plain text",
+                "write every address of `mesos.urls` with https://, or `auth: none`",
+            );
+        }
+        Some(Mesos { urls, login })
     }
 
     fn auth(&mut self, raw: &raw::Auth) -> Option<Auth> {

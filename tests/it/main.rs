@@ -1,6 +1,7 @@
 //! Behaviour that a person can see, and the shape of the source tree: one binary, linked once.
 
 mod abort_race;
+mod agent_outage;
 mod chat;
 mod contract;
 mod demo;

@@ -17,6 +17,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("policy", &["policy", "model"]),
     ("settings", &["settings", "policy", "model"]),
     ("marathon", &["marathon", "ports", "model"]),
+    ("mesos", &["mesos", "ports", "model"]),
     ("probes", &["probes", "ports", "model"]),
     ("journal", &["journal", "ports", "model"]),
     ("slack", &["slack", "ports", "model"]),
@@ -301,7 +302,11 @@ fn a_layer_in_a_single_file_is_read_as_well() {
 
 #[test]
 fn a_layer_that_nobody_put_into_the_table_is_found() {
-    check("mesos/mod.rs", "", &["`mesos` is in no line of the table"]);
+    check(
+        "zookeeper/mod.rs",
+        "",
+        &["`zookeeper` is in no line of the table"],
+    );
 }
 
 #[test]

@@ -154,6 +154,7 @@ impl Cluster for Process {
                 proxy_timeout_ms: None,
             }),
             apps: BTreeMap::from([(cart(), app)]),
+            agents: None,
             gaps: vec![],
         }
     }

@@ -153,6 +153,7 @@ impl Setup {
                 max_percent: 100,
                 min_healthy: 1,
                 max_apps: 1,
+                max_tasks_in_all: None,
             },
             rate_limit: RateLimit {
                 kills: u32::try_from(dice.between(2, 8)).unwrap_or(2),

@@ -82,6 +82,7 @@ impl Cluster for Calm {
                 proxy_timeout_ms: None,
             }),
             apps: [(AppId::new("/shop/cart"), Self::app())].into(),
+            agents: None,
             gaps: vec![],
         }
     }

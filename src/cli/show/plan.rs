@@ -2,7 +2,7 @@
 
 use super::{Out, Tone, clean, facts, many, span};
 use crate::model::experiment::{ProbeSpec, Role};
-use crate::model::plan::Plan;
+use crate::model::plan::{Plan, Step};
 use crate::model::policy::{ApprovalMode, ApprovalRule, Mode};
 use crate::model::view::PlanView;
 use chrono::TimeDelta;
@@ -44,7 +44,10 @@ pub fn plan(view: &PlanView, out: &Out) -> String {
 
 /// What a plan does, in one sentence.
 pub fn headline(plan: &Plan) -> String {
-    let what = many(plan.kills(), "task");
+    let mut what = many(plan.kills(), "task");
+    if let Some(outage) = &plan.outage {
+        what.push_str(&format!(" on {outage}"));
+    }
     match plan.mode {
         Mode::Enforce => format!(
             "Kills {what} of {}, {} of {} healthy.",
@@ -64,17 +67,21 @@ pub fn body(plan: &Plan, digest: Option<String>) -> String {
         ("Policy", Some(format!("{} (team {})", plan.policy, plan.team))),
         ("Cluster", Some(plan.cluster.to_string())),
         ("Mode", Some(plan.mode.to_string())),
+        ("Apps", plan.apps.are_several().then(|| served(plan))),
         ("Digest", digest),
         ("Takes at most", Some(length(plan.longest_from(1)))),
         ("Between steps", Some(format!("{} at least", length(plan.gap)))),
         (
             "Blast radius",
             Some(format!(
-                "{}, {} %, {} healthy left, {}",
+                "{}, {} %, {} healthy left, {}{}",
                 many(radius.max_tasks, "task"),
                 radius.max_percent,
                 radius.min_healthy,
-                many(radius.max_apps, "app")
+                many(radius.max_apps, "app"),
+                radius
+                    .max_tasks_in_all
+                    .map_or_else(String::new, |n| format!(", {} in all", many(n, "task")))
             )),
         ),
         (
@@ -93,19 +100,7 @@ pub fn body(plan: &Plan, digest: Option<String>) -> String {
         text.push_str(" each kill has its sham, which does everything but the kill");
     }
     for step in &plan.steps {
-        for (index, target) in step.targets.iter().enumerate() {
-            let sham = if step.is_sham() { " (sham)" } else { "" };
-            let number = if index == 0 {
-                format!("{}.", step.number)
-            } else {
-                String::new()
-            };
-            text.push_str(&format!(
-                "\n  {number:<3} {} on {}{sham}",
-                clean(target.task.as_str()),
-                clean(&target.host)
-            ));
-        }
+        text.push_str(&steps(plan, step));
     }
     text.push_str("\nMust stay true:");
     for spec in &plan.hypothesis.probes {
@@ -116,6 +111,46 @@ pub fn body(plan: &Plan, digest: Option<String>) -> String {
     }
     for remark in &plan.remarks {
         text.push_str(&format!("\nNote: {}", clean(remark)));
+    }
+    text
+}
+
+/// Each app with what of it served when planned.
+fn served(plan: &Plan) -> String {
+    let each = plan
+        .apps
+        .iter()
+        .map(|a| format!("{} ({} of {} healthy)", a.app, a.healthy, a.instances));
+    each.collect::<Vec<_>>().join(", ")
+}
+
+/// One step: its tasks, and where several apps are hit, each group of them under its agent and app.
+fn steps(plan: &Plan, step: &Step) -> String {
+    let mut text = String::new();
+    let sham = if step.is_sham() { " (sham)" } else { "" };
+    let mut number = format!("{}.", step.number);
+    for group in step.groups() {
+        let Some(first) = group.first() else { continue };
+        if plan.outage.is_some() {
+            let agent = first
+                .agent
+                .as_ref()
+                .map_or_else(String::new, |id| format!(", agent {id}"));
+            let head = format!("{}{agent}: {}", first.host, first.app);
+            text.push_str(&format!("\n  {number:<3} {}", clean(&head)));
+            number.clear();
+        }
+        for target in group {
+            text.push_str(&match plan.outage {
+                Some(_) => format!("\n        {}", clean(target.task.as_str())),
+                None => format!(
+                    "\n  {number:<3} {} on {}{sham}",
+                    clean(target.task.as_str()),
+                    clean(&target.host)
+                ),
+            });
+            number.clear();
+        }
     }
     text
 }

@@ -7,8 +7,8 @@ use crate::model::experiment::*;
 use crate::model::gate::{Answer, GateAnswer, GateName, Judgement};
 use crate::model::halt::Halt;
 use crate::model::ids::IntentId;
-use crate::model::plan::{Plan, PlannedApp, Step, Target};
-use crate::model::policy::{ApprovalMode, ApprovalRule, BlastRadius, Mode, RateLimit};
+use crate::model::plan::{Plan, PlannedApp, PlannedOutage, Step, Target};
+use crate::model::policy::{ApprovalMode, ApprovalRule, Attribute, BlastRadius, Mode, RateLimit};
 use crate::model::run::{Intent, IntentState, Phase, Run};
 use crate::model::verdict::{Difference, HypothesisResult, Outcome, Verdict};
 use crate::model::view::*;
@@ -54,6 +54,7 @@ pub(in crate::cli) fn plan() -> Plan {
             healthy: 4,
         }
         .into(),
+        outage: None,
         requested_by: Some(ana()),
         steps: vec![Step {
             number: 1,
@@ -63,6 +64,7 @@ pub(in crate::cli) fn plan() -> Plan {
                 instance: "shop_cart.instance-1".into(),
                 host: "a1".into(),
                 pod: false,
+                agent: None,
             }],
             slot: None,
         }],
@@ -72,6 +74,7 @@ pub(in crate::cli) fn plan() -> Plan {
             max_percent: 25,
             min_healthy: 2,
             max_apps: 1,
+            max_tasks_in_all: None,
         },
         rate_limit: RateLimit {
             kills: 4,
@@ -304,6 +307,60 @@ fn policies_and_runs_are_tables() {
     RUN          POLICY   APP          PHASE   KILLS    VERDICT           PLANNED      MODE      DIGEST         HEALTHY   WAITS FOR
     r-7Q2MK4XN   cart     /shop/cart   ended   1 of 1   completed, held   10 min ago   enforce   abababababab   4 of 4    -
     ");
+}
+
+#[test]
+fn an_outage_shows_every_task_under_its_agent_and_app() {
+    let mut dark = plan();
+    let target = |app: &str, n: u32| Target {
+        app: app.into(),
+        task: format!("{app}.instance-{n}").trim_start_matches('/').into(),
+        instance: "i".into(),
+        host: format!("a{}", n / 2),
+        pod: false,
+        agent: Some(format!("S{}", n / 2).as_str().into()),
+    };
+    let mut pay = dark.apps.first.clone();
+    pay.app = "/shop/pay".into();
+    dark.apps.others.push(pay);
+    dark.outage = Some(PlannedOutage {
+        attribute: Attribute::Zone,
+        value: "z1".into(),
+        agents: vec![],
+    });
+    let (cart, pay) = ("/shop/cart", "/shop/pay");
+    dark.steps = vec![
+        Step {
+            number: 1,
+            targets: vec![target(cart, 2), target(cart, 3), target(pay, 2)],
+            slot: None,
+        },
+        Step {
+            number: 2,
+            targets: vec![target(pay, 4)],
+            slot: None,
+        },
+    ];
+    dark.blast_radius.max_tasks_in_all = Some(4);
+    assert_eq!(
+        plan::headline(&dark),
+        "Kills 4 tasks on zone z1 of /shop/cart and /shop/pay, 8 of 8 healthy."
+    );
+    let text = plan::body(&dark, None);
+    assert!(
+        text.contains("Apps:           /shop/cart (4 of 4 healthy), /shop/pay (4 of 4 healthy)"),
+        "{text}"
+    );
+    assert!(text.contains("1 app, 4 tasks in all"), "{text}");
+    let steps = text
+        .split("Steps:\n")
+        .nth(1)
+        .and_then(|t| t.split("\nMust stay true").next());
+    assert_eq!(
+        steps.unwrap(),
+        "  1.  a1, agent S1: /shop/cart\n        shop/cart.instance-2\n        shop/cart.instance-3\n      \
+         a1, agent S1: /shop/pay\n        shop/pay.instance-2\n  2.  a2, agent S2: /shop/pay\n        shop/pay.instance-4"
+    );
 }
 
 #[test]

@@ -17,6 +17,22 @@ pub fn judge(q: &Question<'_>) -> Answer {
         return apps;
     }
     let step = q.tasks();
+    if let Some(most) = q.plan.blast_radius.max_tasks_in_all {
+        let down: usize = q
+            .facts
+            .ledger
+            .charged()
+            .filter(|(run, _)| run.plan.policy == q.plan.policy)
+            .map(|(_, intent)| intent.targets.len())
+            .sum();
+        let down = u32::try_from(down).unwrap_or(u32::MAX);
+        if down.saturating_add(step) > most {
+            return Answer::Refuse(format!(
+                "{step} more would exceed maxTasksInAll {most} of policy {}: {down} are charged",
+                q.plan.policy
+            ));
+        }
+    }
     let down = q.facts.ledger.charged_tasks(&q.plan.cluster);
     if down + step > q.facts.limits.tasks_down {
         return Answer::Refuse(format!(

@@ -1,6 +1,7 @@
 //! The target gate: are the planned tasks still there, opted in and allowed?
 
 use super::Question;
+use crate::engine::faults::agent_outage;
 use crate::engine::targets::{self, Fit};
 use crate::model::gate::Answer;
 use crate::model::plan::PlannedApp;
@@ -8,7 +9,8 @@ use crate::model::policy::Policy;
 use crate::model::snapshot::App;
 
 /// Refuses when an app of the plan may no longer be hit, or when any task of the step is not exactly the
-/// incarnation that was planned, running and, where the policy says so, healthy.
+/// incarnation that was planned, running and, where the policy says so, healthy. An outage of agents
+/// also has to be whole still.
 pub fn judge(q: &Question<'_>) -> Answer {
     let policy = match q.facts.policy {
         Ok(policy) => policy,
@@ -21,7 +23,11 @@ pub fn judge(q: &Question<'_>) -> Answer {
             stray.task, stray.app
         ));
     }
-    q.of_each_app(|app, planned| of_app(q, policy, app, planned))
+    let apps = q.of_each_app(|app, planned| of_app(q, policy, app, planned));
+    match &q.plan.outage {
+        Some(outage) if apps.passes() => agent_outage::stands(q, policy, outage),
+        _ => apps,
+    }
 }
 
 fn of_app(q: &Question<'_>, policy: &Policy, app: &App, planned: &PlannedApp) -> Answer {

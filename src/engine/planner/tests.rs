@@ -40,8 +40,10 @@ fn refuses(change: impl FnOnce(&mut World), expected: &str) {
 }
 
 fn count(world: &mut World, wanted: Count) {
-    let FaultSpec::KillTasks { count, .. } = &mut world.policy.as_mut().unwrap().fault;
-    *count = wanted;
+    match &mut world.policy.as_mut().unwrap().fault {
+        FaultSpec::KillTasks { count, .. } => *count = wanted,
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]

@@ -325,16 +325,22 @@ pub fn longest_armed(policy: &Policy) -> Duration {
 }
 
 fn armed_for(policy: &Policy) -> Option<Duration> {
-    let FaultSpec::KillTasks { count, at_once, gap } = policy.fault;
-    let tasks = match count {
-        Count::Exactly(tasks) | Count::RandomUpTo(tasks) => tasks,
-        Count::Percent(_) => policy.blast_radius.max_tasks,
+    let (kills, gap) = match &policy.fault {
+        FaultSpec::KillTasks { count, at_once, gap } => {
+            let tasks = match count {
+                Count::Exactly(tasks) | Count::RandomUpTo(tasks) => *tasks,
+                Count::Percent(_) => policy.blast_radius.max_tasks,
+            };
+            (tasks.div_ceil((*at_once).max(1)).max(1), *gap)
+        }
+        // How many agents a place has is known when the plan is made; the window gate asks for all of it.
+        FaultSpec::AgentOutage { gap, .. } => (1, *gap),
     };
     let control = &policy.hypothesis.control;
     let slots = match control {
         // As many slots without a kill as with one.
-        Control::Sham { .. } => tasks.div_ceil(at_once.max(1)).max(1).saturating_mul(2),
-        _ => tasks.div_ceil(at_once.max(1)).max(1),
+        Control::Sham { .. } => kills.saturating_mul(2),
+        _ => kills,
     };
     gap.max(control.slot())
         .max(policy.hypothesis.recovery.within)

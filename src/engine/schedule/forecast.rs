@@ -83,10 +83,29 @@ struct Sum {
     drawn: u32,
 }
 
+/// Kills of one run, mean and most; where that is known only when it is planned, the most that may be down
+/// at once, and why.
+fn most_kills(policy: &Policy) -> Result<(f64, u32), (u32, &'static str)> {
+    let radius = &policy.blast_radius;
+    match &policy.fault {
+        FaultSpec::KillTasks { count, .. } => match *count {
+            Count::Exactly(n) => Ok((f64::from(n), n)),
+            Count::RandomUpTo(n) => Ok(((f64::from(n) + 1.0) / 2.0, n)),
+            Count::Percent(_) => Err((radius.max_tasks, "kills a share of its app's tasks")),
+        },
+        FaultSpec::AgentOutage { .. } => Err((
+            radius.max_tasks_in_all.unwrap_or(radius.max_tasks),
+            "kills what is on one place when it runs, one step after the other",
+        )),
+    }
+}
+
 impl<'a> Ahead<'a> {
     fn of(seed: Option<&'a str>, policy: &'a Policy, limits: &'a Limits) -> Self {
         let named = policy.scope.ids.iter().all(|id| !id.0.contains('*'));
-        let apps = if named && !policy.scope.ids.is_empty() && policy.scope.selector.is_none() {
+        // An outage gives no app a turn: it hits them together.
+        let in_turn = !policy.fault.needs_agents();
+        let apps = if in_turn && named && !policy.scope.ids.is_empty() && policy.scope.selector.is_none() {
             let left = |id: &AppId| {
                 !policy
                     .scope
@@ -100,14 +119,10 @@ impl<'a> Ahead<'a> {
         } else {
             vec![in_its_words(policy)]
         };
-        let FaultSpec::KillTasks { count, .. } = policy.fault;
-        let most = policy.blast_radius.max_tasks;
-        let kills = match (policy.mode, count) {
+        let kills = match (policy.mode, most_kills(policy)) {
             (Mode::Off | Mode::Rehearse, _) => (0.0, 0),
-            (Mode::Enforce, Count::Exactly(n)) => (f64::from(n), n),
-            (Mode::Enforce, Count::RandomUpTo(n)) => ((f64::from(n) + 1.0) / 2.0, n),
-            // A share of an app whose size nobody knows here.
-            (Mode::Enforce, Count::Percent(_)) => (f64::from(most), most),
+            (Mode::Enforce, Ok(kills)) => kills,
+            (Mode::Enforce, Err((most, _))) => (f64::from(most), most),
         };
         Self {
             seed,
@@ -134,11 +149,10 @@ impl<'a> Ahead<'a> {
                 .push(format!("{} runs only when a person asks.", policy.name));
             return;
         }
-        let FaultSpec::KillTasks { count, .. } = policy.fault;
-        if policy.mode == Mode::Enforce && matches!(count, Count::Percent(_)) {
+        if let (Mode::Enforce, Err((most, what))) = (policy.mode, most_kills(policy)) {
             all.remarks.push(format!(
-                "{} kills a share of its app's tasks; counted as the {} that its blast radius allows at most.",
-                policy.name, self.kills.1
+                "{} {what}; counted as the {most} that its blast radius allows at most.",
+                policy.name
             ));
         }
         if let Some(until) = policy

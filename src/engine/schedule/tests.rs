@@ -591,6 +591,7 @@ fn policy(cadence: Cadence) -> Policy {
             max_percent: 50,
             min_healthy: 1,
             max_apps: 1,
+            max_tasks_in_all: None,
         },
         rate_limit: RateLimit {
             kills: 1,

@@ -713,6 +713,12 @@ impl Judged<'_> {
                 "Reference app: what {app} does not share, and changed at the same time, looks like the kill."
             ),
         });
+        if let Some(outage) = &plan.outage {
+            limits.push(format!(
+                "The tasks on {outage} died together and its agents stayed: replacements may have started on the same ones, \
+                 and nothing of their network, disks or other tasks was touched."
+            ));
+        }
         limits.push(format!(
             "Not tested: other faults than killing tasks, more than {most} of {} tasks at once, other times and loads.",
             plan.apps.instances()

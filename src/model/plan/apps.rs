@@ -1,6 +1,6 @@
 //! The apps that one plan hits: at least one, each as it was when planned.
 
-use super::super::ids::AppId;
+use crate::model::ids::AppId;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 

@@ -25,10 +25,13 @@ pub(super) fn windows_must_hold_a_run(
     hypothesis: &crate::model::experiment::Hypothesis,
     scribe: &mut Scribe,
 ) {
-    let FaultSpec::KillTasks { count, at_once, gap } = fault;
-    let steps = match count {
-        Count::Exactly(n) => n.div_ceil((*at_once).max(1)),
-        Count::Percent(_) | Count::RandomUpTo(_) => 1,
+    let (steps, gap) = match fault {
+        FaultSpec::KillTasks {
+            count: Count::Exactly(n),
+            at_once,
+            gap,
+        } => (n.div_ceil((*at_once).max(1)), gap),
+        FaultSpec::KillTasks { gap, .. } | FaultSpec::AgentOutage { gap, .. } => (1, gap),
     };
     let (steps, slots) = match hypothesis.control {
         Control::Sham { .. } => (

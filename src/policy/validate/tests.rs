@@ -82,7 +82,8 @@ fn defaults_are_the_safe_ones() {
             max_tasks: 1,
             max_percent: 20,
             min_healthy: 2,
-            max_apps: 1
+            max_apps: 1,
+            max_tasks_in_all: None,
         }
     );
     assert_eq!(
@@ -285,7 +286,7 @@ fn counts_and_steps_must_make_sense() {
     check(
         "killTasks: { count: 1 }",
         "agentOutage: { attribute: rack }",
-        "outages of whole agents are not built into this version",
+        "`value` is missing",
     );
     check(
         "killTasks: { count: 1 }",
@@ -545,7 +546,9 @@ fn shams_are_the_default_and_add_no_kills() {
         policy(&with("control: { margin: 0.2pp }")).hypothesis.margin,
         Some(Share(2_000))
     );
-    let FaultSpec::KillTasks { count, .. } = policy(GOOD).fault;
+    let FaultSpec::KillTasks { count, .. } = policy(GOOD).fault else {
+        panic!("the good policy kills tasks");
+    };
     assert_eq!(count, Count::Exactly(1));
 }
 
@@ -990,4 +993,103 @@ fn a_policy_can_be_said_in_sentences() {
     Kills 1 task of /shop/cart on prod, when a person asks, on Mon, Tue, Wed, Thu 09:30 to 15:30 Europe/Madrid time, except on 2 holidays (known until 2027-12-31; nothing runs after that); the next run on the same app at the earliest on the next work day.
     Never more than 1 task down or 20 % of an app, never fewer than 2 healthy, 1 app at once, at most 4 kills in 1h; 1 person of U012AB3CD, group S0614TZR7 must approve each plan within 30m.
     ");
+}
+
+const OUTAGE: &str = include_str!("../../../policies/examples/9-rack-outage.yaml");
+
+#[test]
+fn an_outage_says_where_which_and_in_which_steps() {
+    let fault = |from: &str, to: &str| policy(&OUTAGE.replacen(from, to, 1)).fault;
+    let outage = |attribute: Attribute, value: Place, steps: OutageSteps| FaultSpec::AgentOutage {
+        attribute,
+        value,
+        steps,
+        gap: Duration::from_secs(30),
+    };
+    let rack = || Attribute::Named("rack".into());
+    assert_eq!(fault("", ""), outage(rack(), Place::Any, OutageSteps::AtOnce));
+    assert_eq!(policy(OUTAGE).blast_radius.max_tasks_in_all, Some(12));
+    assert_eq!(
+        fault("steps: atOnce", ""),
+        outage(rack(), Place::Any, OutageSteps::PerAgent)
+    );
+    for (written, given) in [
+        ("7", "7"),
+        ("\"7\"", "7"),
+        ("0.5", "0.5"),
+        ("eu-west-1a", "eu-west-1a"),
+        ("\"{a, b}\"", "{a, b}"),
+    ] {
+        assert_eq!(
+            fault("value: any ", &format!("value: {written} ")),
+            outage(rack(), Place::Given(given.into()), OutageSteps::AtOnce)
+        );
+    }
+    for (written, attribute) in [
+        ("\"@hostname\"", Attribute::Hostname),
+        ("hostname", Attribute::Hostname),
+        ("\"@region\"", Attribute::Region),
+        ("\"@zone\"", Attribute::Zone),
+    ] {
+        assert_eq!(
+            fault("attribute: rack ", &format!("attribute: {written} ")),
+            outage(attribute, Place::Any, OutageSteps::AtOnce)
+        );
+    }
+    assert_eq!(
+        allows(&policy(OUTAGE)).lines().next().unwrap(),
+        "Kills every task on one rack of any opted-in app with labels chaos==opt-in,tier==web on prod, all at once, \
+         about once in 10 work days, on Tue, Wed 09:30 to 15:30 Europe/Madrid time; \
+         the next run on the same app at the earliest 5 work days later."
+    );
+    assert!(allows(&policy(OUTAGE)).contains("5 apps at once with 12 tasks in all"));
+}
+
+#[test]
+fn an_outage_that_nothing_bounds_or_that_means_nothing_is_refused() {
+    #[track_caller]
+    fn check(from: &str, to: &str, expected: &str) {
+        let text = OUTAGE.replacen(from, to, 1);
+        assert_ne!(text, OUTAGE, "the example does not have {from:?}");
+        let said = problems(&text);
+        assert!(said.len() == 1 && said[0].contains(expected), "said: {said:#?}");
+    }
+    check(
+        ", maxTasksInAll: 12",
+        "",
+        "`agentOutage` without `blastRadius.maxTasksInAll`",
+    );
+    check("maxTasksInAll: 12", "maxTasksInAll: 0", "zero means zero");
+    check("      attribute: rack", "      # attribute: rack", "attribute");
+    check("value: any", "# value: any", "value");
+    check("value: any", "value: yes", "in quotes");
+    check(
+        "attribute: rack",
+        "attribute: \"@rack\"",
+        "none of Marathon's own fields",
+    );
+    check(
+        "steps: atOnce",
+        "steps: atonce",
+        "`atonce` is none of the words known here",
+    );
+    check("steps: atOnce", "gap: 500ms", "it must be at least 1s");
+    check(
+        "tier=web\" }",
+        "tier=web\" }, onePer: group",
+        "`onePer` has no meaning with `agentOutage`",
+    );
+    check(
+        "    agentOutage:",
+        "    killTasks: { count: 1 }\n    agentOutage:",
+        "`killTasks` and `agentOutage` exclude each other",
+    );
+}
+
+#[test]
+fn a_fault_of_one_app_takes_no_limit_over_all_apps() {
+    add(
+        "  blastRadius: { maxTasksInAll: 2 }",
+        "`maxTasksInAll` is for `agentOutage`",
+    );
 }

@@ -121,6 +121,14 @@ pub(super) fn plan(report: &Report) -> Vec<Block> {
         ("Cluster", text(p.cluster.as_str())),
         ("Marathon's framework id", code(&p.framework_id)),
     ];
+    facts.extend(p.outage.as_ref().map(|outage| {
+        let agents: Vec<_> = outage
+            .agents
+            .iter()
+            .map(|a| format!("{} ({})", a.host, a.id))
+            .collect();
+        ("Outage", text(format!("{outage}, agents {}", agents.join(", "))))
+    }));
     facts.extend(apps);
     facts.extend([
         (
@@ -152,17 +160,22 @@ pub(super) fn plan(report: &Report) -> Vec<Block> {
             text(report.ended.map_or_else(|| "still open".into(), moment)),
         ),
     ]);
+    let mut head = vec!["Step", "Task", "Instance", "Host"];
+    if p.apps.are_several() {
+        head.insert(1, "App");
+    }
     let mut blocks = vec![
         Block::Facts(facts),
         Block::Table(Table {
-            head: vec!["Step", "Task", "Instance", "Host"],
+            head,
             rows: p
                 .steps
                 .iter()
                 .flat_map(|s| {
                     s.targets.iter().map(|t| {
-                        vec![
-                            text(match s.slot {
+                        let app = p.apps.are_several().then(|| code(t.app.as_str()));
+                        let cells = [
+                            Some(text(match s.slot {
                                 None => s.number.to_string(),
                                 Some(slot) => format!(
                                     "{}: pair {}, {}",
@@ -170,11 +183,13 @@ pub(super) fn plan(report: &Report) -> Vec<Block> {
                                     slot.pair,
                                     if slot.sham { "sham" } else { "kill" }
                                 ),
-                            }),
-                            code(t.task.as_str()),
-                            code(t.instance.as_str()),
-                            text(&t.host),
-                        ]
+                            })),
+                            app,
+                            Some(code(t.task.as_str())),
+                            Some(code(t.instance.as_str())),
+                            Some(text(&t.host)),
+                        ];
+                        cells.into_iter().flatten().collect()
                     })
                 })
                 .collect(),

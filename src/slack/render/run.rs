@@ -31,10 +31,13 @@ pub fn card(view: &RunView, now: DateTime<Utc>) -> Message {
 
 /// `kill 1 task of /shop/cart`: for headers, plain.
 pub fn what(plan: &Plan) -> String {
-    let tasks = match plan.kills() {
+    let mut tasks = match plan.kills() {
         1 => "1 task".to_owned(),
         n => format!("{n} tasks"),
     };
+    if let Some(outage) = &plan.outage {
+        tasks.push_str(&format!(" on {outage}"));
+    }
     match plan.mode {
         Mode::Enforce => format!("kill {tasks} of {}", plan.apps),
         Mode::Rehearse | Mode::Off => format!("rehearse killing {tasks} of {}", plan.apps),
@@ -47,8 +50,11 @@ pub fn what_in_full(plan: &Plan) -> String {
         Mode::Enforce => "kill",
         Mode::Rehearse | Mode::Off => "rehearse, without killing anything, to kill",
     };
+    let place = plan.outage.as_ref().map_or_else(String::new, |outage| {
+        format!(", all on {},", code(&outage.to_string(), 80))
+    });
     format!(
-        "{verb} *{} of {}* tasks of {} in {}",
+        "{verb} *{} of {}* tasks{place} of {} in {}",
         plan.kills(),
         plan.apps.instances(),
         apps(plan, 200),
@@ -56,8 +62,13 @@ pub fn what_in_full(plan: &Plan) -> String {
     )
 }
 
-/// Its apps, each as code: at most two, and how many more.
+/// Its apps, each as code, in `longest` characters and a few: at most two, and how many more.
 pub fn apps(plan: &Plan, longest: usize) -> String {
+    let longest = if plan.apps.are_several() {
+        longest / 2 - 10
+    } else {
+        longest
+    };
     let named: Vec<_> = plan
         .apps
         .ids()
@@ -435,9 +446,32 @@ pub fn cause(cause: &AbortCause, hypothesis: &Hypothesis) -> Vec<(&'static str, 
     }
 }
 
-/// Exact tasks by host, in the order of the steps.
+/// Exact tasks by host, in the order of the steps; in an outage by agent and app.
 pub fn targets(plan: &Plan) -> Vec<String> {
     let several = plan.steps.len() > 1;
+    if plan.outage.is_some() {
+        let groups = plan
+            .steps
+            .iter()
+            .flat_map(|step| step.groups().map(move |group| (step.number, group)));
+        return groups
+            .filter_map(|(step, group)| {
+                let first = group.first()?;
+                let step = if several {
+                    format!("step {step}: ")
+                } else {
+                    String::new()
+                };
+                let tasks: Vec<_> = group.iter().map(|t| code(t.task.as_str(), 200)).collect();
+                Some(format!(
+                    "• {step}{} on {}: {}",
+                    code(first.app.as_str(), 120),
+                    code(&first.host, 120),
+                    tasks.join(", ")
+                ))
+            })
+            .collect();
+    }
     let each = plan
         .steps
         .iter()
@@ -463,8 +497,14 @@ pub fn blast_radius(plan: &Plan) -> String {
     let radius = &plan.blast_radius;
     if plan.apps.are_several() {
         return format!(
-            "of each app at most {} tasks and {} % down at once, never fewer than {} serving; at most {} apps",
-            radius.max_tasks, radius.max_percent, radius.min_healthy, radius.max_apps
+            "of each app at most {} tasks and {} % down at once, never fewer than {} serving; at most {} apps{}",
+            radius.max_tasks,
+            radius.max_percent,
+            radius.min_healthy,
+            radius.max_apps,
+            radius
+                .max_tasks_in_all
+                .map_or_else(String::new, |n| format!(" and {n} tasks in all"))
         );
     }
     format!(

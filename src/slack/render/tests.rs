@@ -6,9 +6,9 @@ use crate::model::command::{Person, Role as PersonRole, Via};
 use crate::model::experiment::*;
 use crate::model::gate::{Answer, GateAnswer, GateName, Judgement};
 use crate::model::halt::Halt;
-use crate::model::ids::IntentId;
-use crate::model::plan::{Plan, PlannedApp, Step, Target};
-use crate::model::policy::{ApprovalMode, ApprovalRule, BlastRadius, Mode, RateLimit};
+use crate::model::ids::{AppId, IntentId};
+use crate::model::plan::{Plan, PlannedApp, PlannedApps, PlannedOutage, Step, Target};
+use crate::model::policy::{ApprovalMode, ApprovalRule, Attribute, BlastRadius, Mode, RateLimit};
 use crate::model::report::{Harm, KillRecovery, Report, SCHEMA};
 use crate::model::run::{Aborted, Intent, IntentState, Phase, Run};
 use crate::model::verdict::{HypothesisResult, Outcome, Verdict};
@@ -37,6 +37,7 @@ fn plan(t: &str) -> Plan {
         instance: "shop_cart.instance-1".into(),
         host: format!("a{n}{t}"),
         pod: false,
+        agent: None,
     };
     Plan {
         run: "r-7Q2MK4XN".into(),
@@ -53,6 +54,7 @@ fn plan(t: &str) -> Plan {
             healthy: 6,
         }
         .into(),
+        outage: None,
         requested_by: Some(person_of("U1ASKS")),
         steps: vec![
             Step {
@@ -72,6 +74,7 @@ fn plan(t: &str) -> Plan {
             max_percent: 25,
             min_healthy: 2,
             max_apps: 1,
+            max_tasks_in_all: None,
         },
         rate_limit: RateLimit {
             kills: 4,
@@ -153,6 +156,49 @@ fn intent(t: &str, step: u32, state: IntentState) -> Intent {
         sham: false,
         state,
     }
+}
+
+/// A rack goes dark: two tasks of each of `n` apps on one agent.
+fn outage(t: &str, n: usize) -> Plan {
+    let mut plan = plan(t);
+    let ids: Vec<AppId> = (0..n)
+        .map(|app| format!("/shop/app{app}{t}").as_str().into())
+        .collect();
+    let app = |id: &AppId| PlannedApp {
+        app: id.clone(),
+        version: "v".into(),
+        instances: 6,
+        healthy: 6,
+    };
+    plan.apps = PlannedApps::of(ids.iter().map(app)).unwrap();
+    plan.outage = Some(PlannedOutage {
+        attribute: Attribute::Named(format!("rack{t}")),
+        value: format!("7{t}"),
+        agents: vec![],
+    });
+    let targets = ids.iter().enumerate().flat_map(|(app, id)| {
+        (1..=2).map(move |task| Target {
+            app: id.clone(),
+            task: format!("app{app}.instance-{task}{t}").as_str().into(),
+            instance: "app.instance-1".into(),
+            host: format!("a1{t}"),
+            pod: false,
+            agent: Some("S1".into()),
+        })
+    });
+    plan.steps = vec![Step {
+        number: 1,
+        targets: targets.collect(),
+        slot: None,
+    }];
+    plan.blast_radius = BlastRadius {
+        max_tasks: 2,
+        max_percent: 50,
+        min_healthy: 2,
+        max_apps: 3,
+        max_tasks_in_all: Some(6),
+    };
+    plan
 }
 
 fn view(t: &str, phase: Phase) -> RunView {
@@ -571,6 +617,18 @@ fn everything(t: &str, n: usize) -> Vec<(String, Message)> {
         ])),
     );
     add("run", answer(Reply::Run(Box::new(view(t, Phase::Steps)))));
+    for phase in [Phase::AwaitingApproval, Phase::Steps] {
+        let mut dark = view(t, phase);
+        dark.run.plan = outage(t, n);
+        add("run of an outage", answer(Reply::Run(Box::new(dark.clone()))));
+        add(
+            "card of an outage",
+            notice(&NoticeBody::Run(Box::new(dark)), at(70)),
+        );
+    }
+    let mut dark = plan_view(t);
+    dark.plan = Some(outage(t, n));
+    add("plan of an outage", answer(Reply::Plan(Box::new(dark))));
     add("report", answer(Reply::Report(Box::new(report))));
     let mut planned = plan_view(t);
     planned.left_out = vec![planned.left_out[0].clone(); n];
@@ -942,6 +1000,23 @@ fn the_request_for_approval_reads_so() {
     [Deny…] "r-7Q2MK4XN.abababababab"
     ~ `r-7Q2MK4XN` · plan `abababababab` · policy `cart` · expires <!date^1790001800^{time} ({ago})|2026-09-21 14:43:20 UTC> · whoever asked can't approve
     "##);
+}
+
+#[test]
+fn the_request_for_an_outage_names_every_task_by_app_and_agent() {
+    let mut view = view("", Phase::AwaitingApproval);
+    view.run.plan = outage("", 3);
+    let shown = shown(&notice(&NoticeBody::Run(Box::new(view)), at(70)));
+    for line in [
+        "# Approval needed: kill 6 tasks on rack 7 of /shop/app0, /shop/app1 and /shop/app2",
+        "<@U1ASKS> asks to kill *6 of 18* tasks, all on `rack 7`, of `/shop/app0`, `/shop/app1` and 1 more apps in `prod`.",
+        "• `/shop/app0` on `a1`: `app0.instance-1`, `app0.instance-2`",
+        "• `/shop/app2` on `a1`: `app2.instance-1`, `app2.instance-2`",
+        "| *Blast radius* of each app at most 2 tasks and 50 % down at once, never fewer than 2 serving; at most 3 apps and 6 tasks in all",
+        "| *Serving when planned* `/shop/app0` 6 of 6",
+    ] {
+        assert!(shown.contains(line), "{line}\nis not in\n{shown}");
+    }
 }
 
 #[test]

@@ -13,7 +13,7 @@ use heartbreak::ports::clock::Clock;
 use heartbreak::ports::inbox::Inbox;
 use heartbreak::settings::Settings;
 use heartbreak_sim::slack::{APP, Answer, Message, SECRET, Slack, TEAM, TOKEN};
-use heartbreak_sim::{AppSpec, Sim, SimConfig, Timings};
+use heartbreak_sim::{AgentSpec, AppSpec, Sim, SimConfig, Timings};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -98,6 +98,10 @@ pub struct Given {
     pub policy: Vec<(&'static str, String)>,
     /// Lines for the settings.
     pub settings: String,
+    /// Other apps and agents than the usual ones.
+    pub cluster_of: Option<(Vec<AppSpec>, Vec<AgentSpec>)>,
+    /// Whether the settings name the Mesos master.
+    pub mesos: bool,
     /// More lines about the cluster in the settings.
     pub cluster: &'static str,
     /// Done to Slack before the operator starts.
@@ -119,6 +123,8 @@ impl Default for Given {
             kills: 1,
             policy: vec![],
             settings: String::new(),
+            cluster_of: None,
+            mesos: false,
             cluster: "",
             slack: Box::new(|_| {}),
             marathon: Box::new(|_| {}),
@@ -163,6 +169,10 @@ impl World {
     pub async fn given(given: Given) -> Self {
         // The binary does the same first of all; without it no client can be made.
         let _ = rustls::crypto::ring::default_provider().install_default();
+        let (apps, agents) = given.cluster_of.unwrap_or_else(|| {
+            let cart = AppSpec::new("/shop/cart", 4).label("chaos", "opt-in");
+            (vec![cart.label("team", "shop")], vec![])
+        });
         let config = SimConfig {
             timings: Timings {
                 kill_delay: Duration::from_millis(40),
@@ -170,11 +180,8 @@ impl World {
                 start_delay: Duration::from_millis(40),
                 health_delay: Duration::from_millis(40),
             },
-            apps: vec![
-                AppSpec::new("/shop/cart", 4)
-                    .label("chaos", "opt-in")
-                    .label("team", "shop"),
-            ],
+            apps,
+            agents,
             ..SimConfig::default()
         };
         let sim = Sim::start(config).await.expect("a pretend Marathon");
@@ -197,7 +204,7 @@ policyDir: {0}/policies
 listen: 127.0.0.1:0
 clusters:
   - name: pretend
-    marathon: {{ urls: [\"{1}\"] }}{4}
+    marathon: {{ urls: [\"{1}\"] }}{6}{4}
 probes: {{ allowHosts: [\"127.0.0.0/8\"] }}
 slack:
   teamId: {TEAM}
@@ -215,6 +222,11 @@ slack:
             given.settings,
             given.cluster,
             given.armed,
+            if given.mesos {
+                format!("\n    mesos: {{ urls: [\"{}\"] }}", sim.mesos_url())
+            } else {
+                String::new()
+            },
         );
         std::fs::write(path.join("heartbreak.yaml"), settings).expect("the settings are written");
         let mut policy = format!(

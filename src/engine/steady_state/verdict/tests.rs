@@ -14,6 +14,7 @@ fn target(step: u32) -> Target {
         instance: format!("cart.{step}").as_str().into(),
         host: "a1".into(),
         pod: false,
+        agent: None,
     }
 }
 
@@ -34,6 +35,7 @@ pub fn plan(steps: u32) -> Plan {
             healthy: 12,
         }
         .into(),
+        outage: None,
         requested_by: None,
         steps: (1..=steps)
             .map(|number| Step {
@@ -48,6 +50,7 @@ pub fn plan(steps: u32) -> Plan {
             max_percent: 10,
             min_healthy: 2,
             max_apps: 1,
+            max_tasks_in_all: None,
         },
         rate_limit: RateLimit {
             kills: 1,

@@ -15,7 +15,7 @@ use crate::cli::works::{RunArgs, Works};
 use crate::clock::RealClock;
 use crate::exit::Exit;
 use crate::policy::Problems;
-use crate::report::render;
+use crate::report::{render, render_trend};
 use crate::settings::Settings;
 use futures_util::FutureExt;
 use std::sync::Arc;
@@ -34,6 +34,7 @@ pub fn works() -> Works {
         rehearse: Box::new(|args| rehearse::rehearse(args).boxed()),
         forecast: Box::new(|args| ahead::forecast(args).boxed()),
         render: Arc::new(render),
+        trend: Arc::new(render_trend),
         audit_verify: Box::new(|args| alone::audit_verify(args).boxed()),
         schema: Box::new(alone::schema),
         demo: Box::new(|args| demo(args).boxed()),

@@ -116,6 +116,9 @@ pub(super) struct History {
     /// Read this journal instead of asking the operator; reads, never writes
     #[arg(long, value_name = "FILE")]
     journal: Option<PathBuf>,
+    /// Draw the trend into this file too: .svg or .png
+    #[arg(long, value_name = "FILE")]
+    chart: Option<PathBuf>,
 }
 
 /// `report`.
@@ -315,14 +318,35 @@ pub(super) async fn history(
     works: &Works,
     out: &Out,
 ) -> Result<Exit, Trouble> {
-    let History { app, journal } = args;
+    let History { app, journal, chart } = args;
+    let chart = chart.map(|file| chart_form(&file).map(|form| (file, form)));
+    let chart = chart.transpose()?;
     let app = AppId::parse(&app).map_err(|why| Trouble::new(Exit::Usage, why))?;
     let past: AppPast = match journal {
         Some(journal) => (works.history_journal)(HistoryArgs { journal, app }).await?,
         None => client()?.get(&["history"], &[("app", app.as_str())]).await?,
     };
+    if let Some((file, form)) = chart {
+        std::fs::write(&file, (works.trend)(&past, form))
+            .map_err(|e| Trouble::new(Exit::State, format!("could not write {}: {e}", file.display())))?;
+    }
     print(&out.say(&past, || show::past::past(&past, out))?)?;
     Ok(Exit::Done)
+}
+
+/// The form of a chart, by how its file ends.
+fn chart_form(file: &Path) -> Result<Form, Trouble> {
+    match file.extension().and_then(|e| e.to_str()) {
+        Some("svg") => Ok(Form::Svg),
+        Some("png") => Ok(Form::Png),
+        _ => Err(Trouble::new(
+            Exit::Usage,
+            format!(
+                "a chart is .svg or .png, and {} is neither; nothing was written",
+                file.display()
+            ),
+        )),
+    }
 }
 
 pub(super) async fn report(
@@ -381,6 +405,17 @@ fn read_report(file: &Path) -> Result<RunReport, Trouble> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_chart_is_drawn_as_its_file_ends() {
+        assert_eq!(chart_form(Path::new("a.svg")).ok(), Some(Form::Svg));
+        assert_eq!(chart_form(Path::new("a.b.png")).ok(), Some(Form::Png));
+        for file in ["a.pdf", "svg", ""] {
+            let trouble = chart_form(Path::new(file)).unwrap_err();
+            assert_eq!(trouble.exit, Exit::Usage);
+            assert!(trouble.text.ends_with("nothing was written"), "{}", trouble.text);
+        }
+    }
 
     #[test]
     fn since_is_a_time_or_how_long_ago() {

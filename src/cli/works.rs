@@ -45,6 +45,8 @@ pub struct Works {
     pub forecast: Work<ForecastArgs, Forecast>,
     /// `report`: one report in one form.
     pub render: Render,
+    /// `history --chart`: the trend of an app, as SVG or PNG.
+    pub trend: Arc<dyn Fn(&AppPast, Form) -> Vec<u8> + Send + Sync>,
     /// `audit verify`: in a sentence, what was verified.
     pub audit_verify: Work<AuditArgs, String>,
     /// `schema`: JSON Schema of policies, settings or reports.

@@ -19,11 +19,13 @@ mod picture;
 #[cfg(test)]
 pub(crate) mod sample;
 mod slots;
+mod trend;
 mod words;
 
 pub use json::read;
 
 use crate::model::ids::RunId;
+use crate::model::past::AppPast;
 use crate::model::report::{Form, Report};
 use crate::ports::reporter::Reporter;
 use async_trait::async_trait;
@@ -42,6 +44,15 @@ pub fn render(report: &Report, form: Form) -> Vec<u8> {
         Form::Png => picture::png(&chart::svg(report)),
         Form::Junit => junit::render(report).into_bytes(),
         Form::ChaosToolkit => chaos_toolkit::render(report).into_bytes(),
+    }
+}
+
+/// What an app's experiments taught so far, as a chart: SVG, or PNG for every form that is no text.
+pub fn render_trend(past: &AppPast, form: Form) -> Vec<u8> {
+    let svg = trend::svg(past);
+    match form.is_text() {
+        true => svg.into_bytes(),
+        false => picture::png(&svg),
     }
 }
 

@@ -171,6 +171,7 @@ pub(in crate::cli) fn works() -> Works {
         rehearse: none(),
         forecast: none(),
         render: Arc::new(|report, form| format!("{form:?} of {}, alone", report.run).into_bytes()),
+        trend: Arc::new(|past, form| format!("{form:?} of {}", past.app).into_bytes()),
         audit_verify: none(),
         schema: Box::new(|_| Ok(String::new())),
         demo: none(),

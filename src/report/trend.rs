@@ -1,0 +1,238 @@
+//! The trend of an app's experiments as one SVG (`steady-state` §7.3): one panel for each fault class, with a
+//! mark for every run, the posterior's mean, its 90 % band, and the lower edge bold.
+//!
+//! The lower edge is the score: "survives at least this with 95 % confidence". It falls by itself while nothing
+//! is counted, and the panel says so.
+
+use super::words::escape;
+use crate::model::past::{AppPast, ClassPast, TrendPoint};
+use crate::model::verdict::{HypothesisResult, Outcome};
+use chrono::{DateTime, TimeDelta, Utc};
+use std::fmt::Write;
+
+const WIDTH: f64 = 1000.0;
+const LEFT: f64 = 70.0;
+const RIGHT: f64 = 980.0;
+/// Height of a panel's plot.
+const PLOT: f64 = 130.0;
+/// More fault classes are in the JSON and said to be.
+const CLASSES_MAX: usize = 6;
+
+const STYLE: &str = include_str!("chart.css");
+
+/// Draws the past of an app.
+pub(super) fn svg(past: &AppPast) -> String {
+    let mut body = String::new();
+    let mut y = 48.0;
+    for class in past.classes.iter().take(CLASSES_MAX) {
+        y = panel(&mut body, class, past.at, y);
+    }
+    let note = match past.classes.len() {
+        0 => Some("No experiment on this app has ended.".to_owned()),
+        n if n > CLASSES_MAX => Some(format!(
+            "{} more fault classes are in the record.",
+            n - CLASSES_MAX
+        )),
+        _ => None,
+    };
+    if let Some(note) = note {
+        text(&mut body, "hb-soft", 14.0, y, &note);
+        y += 24.0;
+    }
+    let title = escape(&format!("{} · what its experiments taught", past.app));
+    format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"hb\" viewBox=\"0 0 {WIDTH} {y:.0}\" width=\"{WIDTH}\" \
+         height=\"{y:.0}\" role=\"img\">\n<title>{title}</title>\n<style>\n{STYLE}</style>\n\
+         <rect width=\"{WIDTH}\" height=\"{y:.0}\" class=\"hb-paper\"/>\n\
+         <text x=\"14\" y=\"24\" class=\"hb-title\">{title}</text>\n{body}</svg>\n"
+    )
+}
+
+/// One fault class; returns where the next one begins.
+fn panel(body: &mut String, class: &ClassPast, now: DateTime<Utc>, y: f64) -> f64 {
+    let head = format!("{} · cluster {}", class.class, class.cluster);
+    text(body, "hb-head", 14.0, y, &head);
+    text(body, "hb-label", 14.0, y + 17.0, &class.sentence);
+    let legend = "● held · ✕ disproved · ○ inconclusive · · skipped or rehearsed · band: 90 % · bold: score";
+    text(body, "hb-soft hb-end", RIGHT, y + 34.0, legend);
+    let (marks, top) = (y + 50.0, y + 62.0);
+    let bottom = top + PLOT;
+    let began = class.results.first().map_or(now, |point| point.at);
+    let from = began.min(now - TimeDelta::days(1));
+    let x = |at: DateTime<Utc>| {
+        let share = (at - from).num_seconds() as f64 / (now - from).num_seconds().max(1) as f64;
+        LEFT + share.clamp(0.0, 1.0) * (RIGHT - LEFT)
+    };
+    let height = |share: f64| bottom - share.clamp(0.0, 1.0) * PLOT;
+    let _ = writeln!(
+        body,
+        "<rect class=\"hb-plot\" x=\"{LEFT}\" y=\"{top:.1}\" width=\"{:.1}\" height=\"{PLOT}\"/>",
+        RIGHT - LEFT
+    );
+    for percent in [0_u32, 50, 80, 100] {
+        let at = height(f64::from(percent) / 100.0);
+        let _ = writeln!(
+            body,
+            "<line class=\"hb-grid\" x1=\"{LEFT}\" y1=\"{at:.1}\" x2=\"{RIGHT}\" y2=\"{at:.1}\"/>"
+        );
+        text(
+            body,
+            "hb-tick hb-end",
+            LEFT - 6.0,
+            at + 4.0,
+            &format!("{percent} %"),
+        );
+    }
+    let line = |of: fn(&TrendPoint) -> f64| -> String {
+        let points = class.trend.iter().enumerate().map(|(n, point)| {
+            let word = if n == 0 { 'M' } else { 'L' };
+            format!("{word}{:.1} {:.1}", x(point.at), height(of(point)))
+        });
+        points.collect()
+    };
+    if !class.trend.is_empty() {
+        let back: String = class
+            .trend
+            .iter()
+            .rev()
+            .map(|point| format!("L{:.1} {:.1}", x(point.at), height(point.low)))
+            .collect();
+        path(body, "hb-band", &format!("{}{back}Z", line(|p| p.high)));
+        path(body, "hb-running", &line(|p| p.mean));
+        path(body, "hb-steady", &line(|p| p.low));
+    }
+    for result in &class.results {
+        let (sign, kind) = match (result.hypothesis, result.outcome) {
+            (HypothesisResult::Held, _) => ("●", "hb-held"),
+            (HypothesisResult::Disproved, _) => ("✕", "hb-abort-label"),
+            (HypothesisResult::Inconclusive, _) => ("○", "hb-soft"),
+            (HypothesisResult::NotTested, Outcome::Completed | Outcome::Aborted | Outcome::Skipped) => {
+                ("·", "hb-soft")
+            }
+        };
+        text(body, &format!("{kind} hb-mid"), x(result.at), marks, sign);
+    }
+    if class.trend.is_empty() {
+        text(
+            body,
+            "hb-soft hb-mid",
+            (LEFT + RIGHT) / 2.0,
+            top + PLOT / 2.0,
+            "nothing counted yet",
+        );
+    }
+    for (at, anchor) in [(from, ""), (now, " hb-end")] {
+        let day = at.format("%-d %b %Y").to_string();
+        text(body, &format!("hb-tick{anchor}"), x(at), bottom + 16.0, &day);
+    }
+    if let Some(stale) = &class.stale {
+        text(body, "hb-soft hb-mid", (LEFT + RIGHT) / 2.0, bottom + 16.0, stale);
+    }
+    bottom + 46.0
+}
+
+fn text(body: &mut String, class: &str, x: f64, y: f64, words: &str) {
+    let _ = writeln!(
+        body,
+        "<text class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\">{}</text>",
+        escape(words)
+    );
+}
+
+fn path(body: &mut String, class: &str, d: &str) {
+    let _ = writeln!(body, "<path class=\"{class}\" d=\"{d}\"/>");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::past::{ResultPoint, Score};
+
+    fn day(n: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(1_795_442_400, 0).unwrap() + TimeDelta::days(n)
+    }
+
+    fn result(n: i64, hypothesis: HypothesisResult) -> ResultPoint {
+        ResultPoint {
+            at: day(n),
+            run: format!("r-{n:08}").as_str().into(),
+            policy: "cart".into(),
+            outcome: match hypothesis {
+                HypothesisResult::NotTested => Outcome::Skipped,
+                _ => Outcome::Completed,
+            },
+            hypothesis,
+            reason: String::new(),
+        }
+    }
+
+    fn past() -> AppPast {
+        use HypothesisResult::{Disproved, Held, Inconclusive, NotTested};
+        let taught = [Held, Held, Inconclusive, Held, Disproved, Held, NotTested, Held];
+        let results: Vec<_> = (0..)
+            .map(|n| n * 7)
+            .zip(taught)
+            .map(|(n, what)| result(n, what))
+            .collect();
+        let trend = (0..8).map(|n| TrendPoint {
+            at: day(n * 7),
+            low: 0.2 + 0.07 * n as f64,
+            mean: 0.6 + 0.03 * n as f64,
+            high: 0.97,
+        });
+        AppPast {
+            app: "/shop/<cart>".into(),
+            at: day(50),
+            classes: vec![ClassPast {
+                cluster: "prod".into(),
+                class: "up to 10 % of the tasks killed at once, judged by cart-edge".into(),
+                held: 5,
+                disproved: 1,
+                inconclusive: 1,
+                skipped: 1,
+                rehearsed: 0,
+                score: Some(Score {
+                    low: 0.69,
+                    mean: 0.81,
+                    counted: 6,
+                    worth: 5.1,
+                }),
+                sentence: "Survives at least 69 % with 95 % confidence (mean 81 %): 5 of 6 held; 6 counted, 1 inconclusive, 1 skipped.".into(),
+                stale: None,
+                results,
+                trend: trend.collect(),
+            }],
+        }
+    }
+
+    #[test]
+    fn every_run_has_its_mark_and_the_score_is_the_bold_line() {
+        let drawn = svg(&past());
+        for (sign, n) in [(">●<", 5), (">✕<", 1), (">○<", 1), (">·<", 1)] {
+            assert_eq!(drawn.matches(sign).count(), n, "{sign}");
+        }
+        assert_eq!(drawn.matches("class=\"hb-steady\"").count(), 1);
+        assert!(drawn.contains("Survives at least 69 %") && !drawn.contains("NaN"));
+        if let Some(dir) = std::env::var_os("HEARTBREAK_SAMPLES") {
+            let dir = std::path::Path::new(&dir);
+            std::fs::write(dir.join("trend.svg"), &drawn).unwrap();
+            std::fs::write(dir.join("trend.png"), crate::report::picture::png(&drawn)).unwrap();
+        }
+    }
+
+    #[test]
+    fn an_app_without_experiments_has_words_and_no_hundred_per_cent() {
+        let drawn = svg(&AppPast {
+            app: "/new".into(),
+            at: day(0),
+            classes: vec![],
+        });
+        assert!(drawn.contains("No experiment on this app has ended"));
+        assert!(!drawn.contains("100 %"));
+    }
+
+    #[test]
+    fn a_hostile_name_stays_text() {
+        assert!(svg(&past()).contains("&lt;cart&gt;"));
+    }
+}

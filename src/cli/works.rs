@@ -21,6 +21,9 @@ pub type Work<A, T> = Box<dyn Fn(A) -> BoxFuture<'static, Result<T, Trouble>> + 
 /// Writes a report in a form.
 pub type Render = Arc<dyn Fn(&Report, Form) -> Vec<u8> + Send + Sync>;
 
+/// Draws the trend of an app, as SVG or PNG.
+pub type RenderTrend = Arc<dyn Fn(&AppPast, Form) -> Vec<u8> + Send + Sync>;
+
 /// Everything that works alone.
 pub struct Works {
     /// The time that ages are counted from.
@@ -46,7 +49,7 @@ pub struct Works {
     /// `report`: one report in one form.
     pub render: Render,
     /// `history --chart`: the trend of an app, as SVG or PNG.
-    pub trend: Arc<dyn Fn(&AppPast, Form) -> Vec<u8> + Send + Sync>,
+    pub trend: RenderTrend,
     /// `audit verify`: in a sentence, what was verified.
     pub audit_verify: Work<AuditArgs, String>,
     /// `schema`: JSON Schema of policies, settings or reports.

@@ -311,8 +311,8 @@ impl Dice {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{blind, hypothesis, seen};
     use super::*;
+    use crate::engine::steady_state::testing::{blind, hypothesis, seen};
 
     const TEN_MINUTES: Duration = Duration::from_secs(600);
 

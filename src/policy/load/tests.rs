@@ -288,6 +288,8 @@ fn the_readme_names_every_field() {
     );
     let missing: Vec<_> = paths
         .iter()
+        // The sources of a group are the sources themselves, described once.
+        .filter(|p| !p.contains(".anyOf.sources."))
         .filter(|p| !text.contains(&format!("`{p}`")))
         .collect();
     assert!(missing.is_empty(), "policies/README.md lacks {missing:#?}");

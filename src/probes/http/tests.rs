@@ -290,11 +290,14 @@ async fn stages_are_timed_and_the_slowest_request_tells_its_own() {
 #[tokio::test]
 async fn an_answer_with_a_bad_status_is_no_silence() {
     let (base, _) = service().await;
-    for (path, silent) in [("/500", false), ("/broken", false)] {
-        let url = format!("{base}{path}");
-        let reading = take(&door(), &tls().unwrap(), &question(&url, 2), LONG / 10).await;
-        assert_eq!(reading.is_silence(), silent, "{path} {reading:?}");
-    }
+    let reading = take(
+        &door(),
+        &tls().unwrap(),
+        &question(&format!("{base}/500"), 2),
+        LONG / 10,
+    )
+    .await;
+    assert!(!reading.is_silence(), "{reading:?}");
     let reading = take(
         &door(),
         &tls().unwrap(),

@@ -3,6 +3,8 @@
 mod agents;
 mod orders;
 mod said;
+#[cfg(test)]
+mod tests;
 
 use axum::body::Body;
 use http_body_util::{BodyExt as _, Limited};
@@ -22,6 +24,21 @@ pub const HELP: &str = include_str!("door.txt");
 
 /// More than this nobody says to the door.
 const SAID_MAX: usize = 1024 * 1024;
+
+/// Where something can be said.
+const TO: [&str; 11] = [
+    "/sim/clock",
+    "/sim/trouble",
+    "/sim/events",
+    "/sim/leader",
+    "/sim/nodes",
+    "/sim/tasks",
+    "/sim/apps",
+    "/sim/deployments",
+    "/sim/marathon",
+    "/sim/agents",
+    "/sim/mesos",
+];
 
 /// What the door answers: a document, or in a sentence what is wrong.
 type Answered = Result<Value, Wrong>;
@@ -126,19 +143,6 @@ fn answer(context: &Context, method: &Method, path: &str, body: &[u8]) -> Answer
         drop(s);
         return Ok(state(context));
     }
-    const TO: [&str; 11] = [
-        "/sim/clock",
-        "/sim/trouble",
-        "/sim/events",
-        "/sim/leader",
-        "/sim/nodes",
-        "/sim/tasks",
-        "/sim/apps",
-        "/sim/deployments",
-        "/sim/marathon",
-        "/sim/agents",
-        "/sim/mesos",
-    ];
     if !post || !TO.contains(&path) {
         return Err(missing(&format!(
             "there is no {method} {path} at this door; GET /sim says what there is"

@@ -15,6 +15,8 @@ mod nodes;
 #[cfg(test)]
 mod points;
 pub mod processes;
+#[cfg(test)]
+mod replayed;
 pub mod slack;
 
 use std::io;

@@ -36,7 +36,7 @@ pub(super) fn clock(context: &Context, said: &mut Said) -> Done {
 }
 
 /// The requests a trouble can be on.
-const ON: [(&str, &[On]); 7] = [
+pub(super) const ON: [(&str, &[On]); 7] = [
     ("info", &[On::Info]),
     ("lists", &[On::Reads]),
     ("app", &[On::OneApp]),
@@ -50,7 +50,7 @@ pub(super) fn on_name(on: On) -> &'static str {
     ON.iter().find(|(_, of)| *of == [on]).map_or("", |(name, _)| name)
 }
 
-const WHATS: &str = "slow, never, status, html, redirect, truncated, wrongTypes, unknownFields, emptyList, huge, \
+pub(super) const WHATS: &str = "slow, never, status, html, redirect, truncated, wrongTypes, unknownFields, emptyList, huge, \
      endless, stale, otherFramework, lostBefore, lostAfter, neverExecuted, executedLate, otherIncarnation, twice";
 
 pub(super) fn trouble_name(trouble: &Trouble) -> &'static str {

@@ -116,7 +116,6 @@ impl Answer {
         let zipped = (zipped && body.len() >= 16).then(|| gzip(&body)).flatten();
         if zipped.is_some() {
             marks.push(("Content-Encoding", "gzip".to_owned()));
-            marks.push(("Vary", "Accept-Encoding, User-Agent".to_owned()));
         }
         let mut response = Response::new(Body::from(zipped.unwrap_or(body)));
         *response.status_mut() = self.status.try_into().unwrap_or_default();
@@ -179,7 +178,11 @@ pub(super) fn dropped() -> Response<Body> {
 
 /// A page of the web server itself: nothing of Marathon stands in its head.
 pub(super) fn page(status: u16, reason: &str, path: &str, accept: Option<&str>) -> Response<Body> {
-    Answer::page(status, reason, path, accept).into_response("", false)
+    let mut response = Answer::page(status, reason, path, accept).into_response("", false);
+    if let Ok(reason) = hyper::ext::ReasonPhrase::try_from(reason.as_bytes()) {
+        response.extensions_mut().insert(reason);
+    }
+    response
 }
 
 fn class(method: &Method, path: &str) -> Option<On> {
@@ -356,6 +359,10 @@ async fn answer(
         Some(mut answer) => {
             if !answer.bare {
                 answer.headers.extend(frame_marks(&lock(&context.state)));
+            }
+            if asked.method == Method::GET && answer.status == 200 && asked.path != "/metrics" {
+                let vary = "Accept-Encoding, User-Agent".to_owned();
+                answer.headers.push(("Vary", vary));
             }
             answer.into_response(&leader, zipped)
         }

@@ -17,7 +17,8 @@ const STANDBY: &str = "127.0.0.1:18092";
 
 fn file(name: &str) -> String {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../data/marathon/1.11-more/two-nodes");
-    std::fs::read_to_string(folder.join(name)).unwrap()
+    let text = std::fs::read_to_string(folder.join(name)).unwrap();
+    text.replace("\r\n", "\n")
 }
 
 async fn nodes() -> Sim {

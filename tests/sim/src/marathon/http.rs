@@ -360,7 +360,7 @@ async fn answer(
             if !answer.bare {
                 answer.headers.extend(frame_marks(&lock(&context.state)));
             }
-            if asked.method == Method::GET && answer.status == 200 && asked.path != "/metrics" {
+            if asked.method == Method::GET && answer.status == 200 {
                 let vary = "Accept-Encoding, User-Agent".to_owned();
                 answer.headers.push(("Vary", vary));
             }

@@ -403,7 +403,7 @@ spec:
     interval: 250ms
     timeout: 200ms
     baseline: {{ for: 3s, max: 30s }}
-    recovery: {{ within: 60s, hold: 500ms }}
+    recovery: {{ within: 20s, hold: 500ms }}
     control: {{ design: beforeAfter }}
     probes:
 {probes}  approval: {{ mode: automatic }}

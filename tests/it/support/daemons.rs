@@ -12,6 +12,8 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A port that was free a moment ago.
 pub fn free_port() -> u16 {
+    // The binary does the same first of all; without it no HTTP client can be made.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     listener.local_addr().expect("an address").port()
 }

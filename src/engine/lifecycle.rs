@@ -293,6 +293,10 @@ fn recovery(view: &View<'_>, run: &Run) -> Turn {
         recovered,
     };
     match whole_and_steady(view, run) {
+        // A slot whose window is cut short compares nothing.
+        Ok(()) if view.now < since + span(run.plan.hypothesis.control.window()) => Turn::Wait {
+            why: "the window of the last slot is not over".into(),
+        },
         Ok(()) => conclude(true, "whole and steady again".into()),
         Err(why) if view.now > since + within => conclude(false, why),
         Err(why) => Turn::Wait { why },

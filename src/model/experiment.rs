@@ -143,6 +143,14 @@ impl Control {
         }
     }
 
+    /// How long each slot is compared; nothing for designs without slots.
+    pub fn window(&self) -> Duration {
+        match self {
+            Self::Sham { window, .. } => *window,
+            Self::BeforeAfter | Self::Parallel { .. } | Self::Reference { .. } => Duration::ZERO,
+        }
+    }
+
     /// The app that must be left alone: the control group.
     pub fn left_alone(&self) -> Option<&AppId> {
         match self {

@@ -35,7 +35,8 @@ impl Dice {
         if chance > 0.5 {
             return n - self.binomial(n, 1.0 - chance);
         }
-        let scale = 1.0 / (1.0 - chance).ln();
+        // `ln_1p`, because a chance below 1e-16 is nothing beside 1 and would never end.
+        let scale = 1.0 / (-chance).ln_1p();
         let (mut at, mut hits) = (0.0_f64, 0);
         loop {
             at += (self.share().ln() * scale).floor() + 1.0;

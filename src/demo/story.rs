@@ -658,6 +658,12 @@ fn write_files(folder: &Path, marathon: &str, slack: &str, fronts: &[String]) ->
         ahead => format!("Etc/GMT+{}", -ahead),
     };
     for (service, url) in [&SOUND, &FLAWED].into_iter().zip(fronts) {
+        // What the flaw breaks stays broken, so nothing but a calm stretch may pass for recovered, and the tighter
+        // limit is crossed before the next slot.
+        let (calm, limit) = match service.app.contains("leaky") {
+            true => ("3s", "3%"),
+            false => ("1s", "5%"),
+        };
         let text = format!(
             "apiVersion: heartbreak/v1
 kind: ChaosPolicy
@@ -678,13 +684,13 @@ spec:
     timeout: 240ms
     blind: {{ holdFireAfter: 1, abortAfter: 12 }}
     baseline: {{ for: 3s, max: 20s }}
-    recovery: {{ within: 20s, hold: 1s }}
-    control: {{ design: sham, real: 5, sham: 5, window: 2500ms, settle: 1s, margin: 2.5pp }}
+    recovery: {{ within: 20s, hold: {calm} }}
+    control: {{ design: sham, real: 5, sham: 5, window: 2500ms, settle: {calm}, margin: 2.5pp }}
     probes:
       - name: front-door
         role: abort
         source: {{ http: {{ url: \"{url}\", requests: 10 }} }}
-        share: {{ max: 5%, hard: 60% }}
+        share: {{ max: {limit}, hard: 60% }}
   approval: {{ mode: required, approvers: {{ users: [U0ANA0001] }}, quorum: 1, expires: 10m }}
 ",
             service.policy, service.app, service.kills

@@ -172,7 +172,7 @@ func main() {
 		}
 	}
 
-	must(client.DeleteApplication(app, false))
+	must(client.DeleteApplication(app, true))
 	until("the app is gone", func() bool {
 		_, err := client.Application(app)
 		return errors.As(err, &refusal) && refusal.ErrCode == marathon.ErrCodeNotFound

@@ -144,7 +144,8 @@ pub struct Kill {
     pub at: DateTime<Utc>,
     /// The last moment it can have had an effect, once that is known.
     pub over: Option<DateTime<Utc>>,
-    /// Known never to have left, or refused in so many words.
+    /// Known never to have left. What was sent counts against the rates even when it had no effect: they
+    /// limit what we ask for, and "no effect" may be learned from silence.
     pub void: bool,
 }
 
@@ -436,11 +437,11 @@ impl Ledger {
         }
         for kill in self.kills.iter_mut().filter(|k| k.intent == *id) {
             match state {
-                IntentState::NotSent { .. } | IntentState::NoEffect { .. } => {
+                IntentState::NotSent { .. } => {
                     kill.void = true;
                     kill.over = Some(at);
                 }
-                IntentState::Resolved { .. } => kill.over = Some(at),
+                IntentState::NoEffect { .. } | IntentState::Resolved { .. } => kill.over = Some(at),
                 IntentState::Open
                 | IntentState::Acked { .. }
                 | IntentState::Ambiguous { .. }

@@ -12,8 +12,8 @@ mod world;
 use std::sync::Arc;
 use world::{Sabotage, Setup, World};
 
-/// Seeds run by default.
-const SEEDS: u64 = 300;
+/// Seeds run by default: some three minutes unoptimised. Every night wants thousands, with `--release`.
+const SEEDS: u64 = 100;
 
 fn run(seed: u64, sabotage: Sabotage) -> (Arc<World>, Result<(), String>) {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -87,7 +87,7 @@ fn the_same_seed_gives_the_same_trace() {
 /// Runs seeds with one safeguard removed until an invariant breaks, and says which.
 #[track_caller]
 fn is_found(sabotage: Sabotage, expected: &[&str]) {
-    for seed in 0..SEEDS.min(150) {
+    for seed in 0..150 {
         if let (_, Err(why)) = run(seed, sabotage) {
             assert!(
                 expected.iter().any(|e| why.starts_with(e)),
@@ -96,7 +96,7 @@ fn is_found(sabotage: Sabotage, expected: &[&str]) {
             return;
         }
     }
-    panic!("{sabotage:?} was not found in {SEEDS} seeds");
+    panic!("{sabotage:?} was not found in 150 seeds");
 }
 
 #[test]

@@ -580,8 +580,13 @@ impl World {
 
     pub fn tail(&self, lines: usize) -> String {
         let trace = self.trace();
-        trace[trace.len().saturating_sub(lines)..]
+        let before = trace.len().saturating_sub(lines);
+        // Of what was long ago, all that is more than a look.
+        let quiet = |line: &&String| !(line.starts_with("Probed") || line.starts_with("Looked"));
+        trace[..before]
             .iter()
+            .filter(quiet)
+            .chain(&trace[before..])
             .map(|line| line.chars().take(600).collect::<String>())
             .collect::<Vec<_>>()
             .join("\n")

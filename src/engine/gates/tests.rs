@@ -576,7 +576,7 @@ fn the_budget_gate_counts_across_runs_policies_and_days() {
         }),
         gate,
         2,
-        "pass: 1 of 1",
+        "refuse: policy cart may kill 1 in any 3600 s: free at 2026-11-23 10:30:01 UTC",
     );
     says(
         &replanned(|p| p.rate_limit.kills = 0),

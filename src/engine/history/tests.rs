@@ -71,7 +71,7 @@ fn every_state_that_is_not_proven_over_is_charged() {
             at: at(-79),
         },
         0,
-        true,
+        false,
         true,
     );
 }

@@ -18,13 +18,13 @@
 //!    `no_report_counts_only_where_there_is_no_health_check`.
 //! 7. Instances count, not rows: `inherited_health_does_not_count`, `instances_lose_only_the_counter_of_1_8`.
 //! 8. Unknown, absent, null and double-natured fields do no harm: `extra_null_and_unknown_fields_do_no_harm`,
-//!    `every_recorded_body_is_read_as_what_it_is`.
+//!    `what_the_client_makes_of_every_recorded_answer_is_as_reviewed`.
 //! 9. Errors need not be JSON: `only_definite_answers_are_taken_as_definite`, `reads_go_on_to_the_next_node_only_where_it_may_know_better`.
 //! 10. Content-Length, the exact Accept, redirects by hand to listed hosts:
 //!     `a_kill_is_exactly_these_bytes`, `redirects_are_followed_with_credentials_to_listed_hosts_only`,
 //!     `a_follower_that_redirects_to_a_listed_host_gets_the_stream_from_there_with_credentials`.
 //! 11. The event stream, whatever its line ends and its silence: `line_ends_make_no_difference`,
-//!     `half_a_minute_of_silence_ends_a_stream_however_open_its_socket_is`.
+//!     `half_a_minute_of_silence_ends_a_stream_however_open_its_socket_is`, `ten_thousand_events_in_a_second_lead_to_one_look`.
 //! 12. Two kinds of 403: `two_403s_are_told_apart_by_their_words`.
 //! 13. Version and features once for each leader: `a_leader_is_asked_once_who_it_is_and_another_leader_again`.
 //! 14. DC/OS tokens are renewed in time, and once when refused: `a_token_is_renewed_before_it_ends`,

@@ -206,3 +206,191 @@ fn inherited_health_is_never_counted_along_the_recorded_kill() {
         "the recording shows Marathon's own counts to be too high {lies} times"
     );
 }
+
+/// Every answer of the second recorder: method, path, status and body.
+fn more() -> Vec<(String, String, String, u16, String)> {
+    let mut all = Vec::new();
+    for folder in ["agents-and-volumes", "two-nodes"] {
+        for file in std::fs::read_dir(root().join("1.11-more").join(folder)).unwrap() {
+            let path = file.unwrap().path();
+            let text = std::fs::read_to_string(&path).unwrap().replace("\r\n", "\n");
+            let (Some((asked, answered)), Some(name)) = (text.split_once("<<< RESPONSE"), path.file_name())
+            else {
+                continue;
+            };
+            let mut request = asked.lines().nth(1).unwrap().split(' ');
+            let (method, target) = (request.next().unwrap(), request.next().unwrap());
+            let status = answered.split("HTTP/1.1 ").nth(1).unwrap()[..3].parse().unwrap();
+            let body = answered.split_once("\n\n").map_or("", |(_, body)| body);
+            all.push((
+                format!("1.11-more/{folder}/{}", name.display()),
+                method.to_owned(),
+                target.to_owned(),
+                status,
+                body.trim().to_owned(),
+            ));
+        }
+    }
+    all.sort();
+    all
+}
+
+fn app_in_words(app: &crate::model::snapshot::App) -> String {
+    let states: Vec<String> = app
+        .tasks
+        .iter()
+        .map(|t| {
+            let health = match &t.health {
+                Health::Unreported => "unreported",
+                Health::Reported { alive: true, .. } => "alive",
+                Health::Reported { .. } => "not alive",
+            };
+            format!(
+                "{:?}/{health}/{}",
+                t.state,
+                t.incarnation.map_or("-".to_owned(), |n| n.to_string())
+            )
+        })
+        .collect();
+    format!(
+        "{}{}: {} of {} serve{}{}{}{} [{}]",
+        if app.pod { "pod " } else { "" },
+        app.id,
+        app.healthy(),
+        app.instances,
+        if app.health_checked { ", checked" } else { "" },
+        if app.resident { ", resident" } else { "" },
+        if app.deployments.is_empty() {
+            ""
+        } else {
+            ", locked"
+        },
+        if app.constraints.is_empty() {
+            String::new()
+        } else {
+            format!(", {}", app.constraints.join(" "))
+        },
+        states.join(" ")
+    )
+}
+
+/// What the client makes of one answer, in a line.
+fn made_of(method: &str, target: &str, status: u16, body: &str) -> String {
+    use crate::ports::cluster::{KillAnswer, KillOrder};
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    let order = KillOrder {
+        intent: "r/1".into(),
+        tasks: vec![],
+        pod: None,
+        timeout: std::time::Duration::ZERO,
+    };
+    if (method, path) == ("POST", "/v2/tasks/delete") {
+        return match super::changes::judge(status, body.as_bytes(), &order) {
+            KillAnswer::Accepted { tasks } => format!("accepted: {} tasks named", tasks.len()),
+            KillAnswer::Refused { why, .. } => format!("refused: {why}"),
+            KillAnswer::Unanswered { why } => format!("unanswered: {why}"),
+            other => format!("{other:?}"),
+        };
+    }
+    if status != 200 {
+        return super::client::refused(status, body.as_bytes());
+    }
+    let mut seen = Seen::default();
+    match path {
+        "/v2/apps" if method == "GET" => {
+            let listed: Value = serde_json::from_str(body).unwrap();
+            let apps = listed["apps"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|raw| match app(&raw.to_string()) {
+                    Ok(app) => app_in_words(&app),
+                    Err(gap) => gap.why,
+                });
+            let mut apps: Vec<String> = apps.collect();
+            apps.sort();
+            apps.dedup();
+            format!("{} apps; {}", apps.len(), apps.join("; "))
+        }
+        "/v2/info" => {
+            let info: wire::Info = serde_json::from_str(body).unwrap();
+            let version = crate::model::snapshot::MarathonVersion::parse(&info.version).unwrap();
+            format!(
+                "{version}, stable instances {}, task_killing {}, a follower waits {:?} ms",
+                version.stable_instances(),
+                info.has_feature("task_killing"),
+                info.proxy_timeout_ms()
+            )
+        }
+        "/v2/deployments" => {
+            seen.take_deployments(body.as_bytes());
+            let all: Vec<wire::Deployment> = serde_json::from_str(body).unwrap();
+            let affected = all
+                .iter()
+                .flat_map(|d| d.affected_apps.iter().chain(d.affected_pods.iter().flatten()));
+            format!(
+                "{} gaps; at work on {:?}",
+                seen.gaps.len(),
+                affected.collect::<Vec<_>>()
+            )
+        }
+        "/v2/queue" => {
+            seen.take_queue(body.as_bytes());
+            let queue: wire::Queue = serde_json::from_str(body).unwrap();
+            let left = queue
+                .queue
+                .iter()
+                .map(|q| q.delay.as_ref().and_then(|d| d.time_left_seconds));
+            format!(
+                "{} gaps; seconds left {:?}",
+                seen.gaps.len(),
+                left.collect::<Vec<_>>()
+            )
+        }
+        path if path.starts_with("/v2/pods/") && path.ends_with("::status") => match super::pods::pod(body) {
+            Ok(pod) => app_in_words(&pod),
+            Err(gap) => gap.why,
+        },
+        path if method == "GET" && path.starts_with("/v2/apps/") => {
+            match serde_json::from_str::<wire::OneApp<'_>>(body) {
+                Ok(one) => match app(one.app.get()) {
+                    Ok(app) => app_in_words(&app),
+                    Err(gap) => gap.why,
+                },
+                Err(_) => "not one app, and not asked for by the client".to_owned(),
+            }
+        }
+        _ => format!(
+            "not asked for by the client ({method} {path}{})",
+            if query.is_empty() { "" } else { "?…" }
+        ),
+    }
+}
+
+#[test]
+fn what_the_client_makes_of_every_recorded_answer_is_as_reviewed() {
+    let mut lines = Vec::new();
+    for (name, value) in exchanges() {
+        let text = |part: &Value| part.as_str().unwrap_or_default().to_owned();
+        let (request, response) = (&value["request"], &value["response"]);
+        if response["stream"].is_string() {
+            continue;
+        }
+        let status = u16::try_from(response["status"].as_u64().unwrap()).unwrap();
+        let made = made_of(
+            &text(&request["method"]),
+            &text(&request["path"]),
+            status,
+            &text(&response["body"]),
+        );
+        lines.push(format!("{name} => {made}"));
+    }
+    for (name, method, target, status, body) in more() {
+        if target.starts_with("/v2/events") {
+            continue;
+        }
+        lines.push(format!("{name} => {}", made_of(&method, &target, status, &body)));
+    }
+    assert!(lines.len() >= 200, "{}", lines.len());
+    insta::assert_snapshot!("recorded", lines.join("\n"));
+}

@@ -9,6 +9,8 @@ mod deploy;
 mod gates;
 mod looks;
 mod marathon_answers;
+mod marathon_failover;
+mod marathon_pace;
 mod policy_files;
 mod probes_haproxy;
 mod probes_prometheus;

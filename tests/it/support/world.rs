@@ -13,7 +13,7 @@ use heartbreak::ports::clock::Clock;
 use heartbreak::ports::inbox::Inbox;
 use heartbreak::settings::Settings;
 use heartbreak_sim::slack::{APP, Answer, Message, SECRET, Slack, TEAM, TOKEN};
-use heartbreak_sim::{AgentSpec, AppSpec, Sim, SimConfig, Timings};
+use heartbreak_sim::{AgentSpec, AppSpec, Sim, SimConfig, Timings, Version};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -114,6 +114,12 @@ pub struct Given {
     pub armed: bool,
     /// Shorter than any settings file may say.
     pub quarantine: Option<Duration>,
+    /// How often Marathon repeats a kill, as the settings say it.
+    pub kill_retry: Option<Duration>,
+    /// Which Marathon.
+    pub version: Version,
+    /// How many nodes it has; the settings list all of them.
+    pub nodes: u16,
 }
 
 impl Default for Given {
@@ -131,6 +137,9 @@ impl Default for Given {
             front: Door::Good,
             armed: true,
             quarantine: None,
+            kill_retry: None,
+            version: Version::default(),
+            nodes: 1,
         }
     }
 }
@@ -174,6 +183,8 @@ impl World {
             (vec![cart.label("team", "shop")], vec![])
         });
         let config = SimConfig {
+            version: given.version,
+            nodes: given.nodes,
             timings: Timings {
                 kill_delay: Duration::from_millis(40),
                 offer_delay: Duration::from_millis(80),
@@ -185,6 +196,11 @@ impl World {
             ..SimConfig::default()
         };
         let sim = Sim::start(config).await.expect("a pretend Marathon");
+        let urls: Vec<String> = sim
+            .addresses()
+            .iter()
+            .map(|a| format!("\"http://{a}\""))
+            .collect();
         let (front, url) = Front::open().await;
         front.becomes(given.front);
         let slack = Slack::start().await;
@@ -204,7 +220,7 @@ policyDir: {0}/policies
 listen: 127.0.0.1:0
 clusters:
   - name: pretend
-    marathon: {{ urls: [\"{1}\"] }}{6}{4}
+    marathon: {{ urls: [{1}] }}{6}{4}
 probes: {{ allowHosts: [\"127.0.0.0/8\"] }}
 slack:
   teamId: {TEAM}
@@ -217,7 +233,7 @@ slack:
   apiUrl: {2}/api
 {3}",
             path.display(),
-            sim.url(),
+            urls.join(", "),
             slack.base(),
             given.settings,
             given.cluster,
@@ -269,6 +285,9 @@ spec:
         std::fs::write(path.join("policies/cart.yaml"), policy).expect("the policy is written");
         let mut settings = Settings::load(&path.join("heartbreak.yaml")).expect("good settings");
         settings.quarantine = given.quarantine.unwrap_or(settings.quarantine);
+        for cluster in &mut settings.clusters {
+            cluster.kill_retry = given.kill_retry.unwrap_or(cluster.kill_retry);
+        }
         let running = app::start(settings).await.expect("it starts");
         slack.set_bot(&running.url);
         Self {

@@ -12,7 +12,7 @@ use super::steady_state::intervals;
 use super::targets::{self, Fit, Lot};
 use crate::model::command::Person;
 use crate::model::experiment::{Control, ProbeSpec, Source};
-use crate::model::ids::RunId;
+use crate::model::ids::{AppId, RunId};
 use crate::model::plan::{Plan, PlannedApp, PlannedApps, PlannedOutage, Step, Target};
 use crate::model::policy::{FaultSpec, Limits, Mode, Policy};
 use crate::model::snapshot::{App, ClusterInfo, GapKind, Snapshot, Task};
@@ -85,6 +85,7 @@ pub fn plan(wanted: &Wanted<'_>) -> Result<(Plan, Vec<Exclusion>), NoPlan> {
             gap,
         } => return agent_outage::plan(wanted, &lot, attribute, value, *steps, *gap),
     };
+    let busy = wanted.ledger.busy_apps(&policy.cluster);
     let mut turns: BTreeMap<String, Vec<(&App, Vec<String>)>> = BTreeMap::new();
     let named = wanted
         .snapshot
@@ -94,7 +95,7 @@ pub fn plan(wanted: &Wanted<'_>) -> Result<(Plan, Vec<Exclusion>), NoPlan> {
         if !policy.scope.names(&app.id, &app.labels) {
             continue;
         }
-        match unfit_now(wanted, app) {
+        match unfit_now(wanted, &busy, app) {
             Ok(remarks) => turns
                 .entry(targets::turn(policy, app))
                 .or_default()
@@ -297,13 +298,15 @@ fn names_nothing(policy: &Policy) -> String {
 }
 
 /// Why an app can't have a turn now, or what the plan should remark about it.
-fn unfit_now(wanted: &Wanted<'_>, app: &App) -> Result<Vec<String>, String> {
+///
+/// `busy` are the apps of the cluster with an open run or a charge: found once for all apps.
+fn unfit_now(wanted: &Wanted<'_>, busy: &BTreeSet<AppId>, app: &App) -> Result<Vec<String>, String> {
     let policy = wanted.policy;
     let remarks = match targets::fits(policy, app, wanted.limits, wanted.ownership) {
         Fit::Yes(remarks) => remarks.into_iter().chain(sees_too_little(policy)).collect(),
         Fit::No(why) | Fit::Unknown(why) => return Err(why),
     };
-    if wanted.ledger.busy_apps(&policy.cluster).contains(&app.id) {
+    if busy.contains(&app.id) {
         return Err(format!("an earlier run is not over on {}", app.id));
     }
     if let Some(last) = wanted.ledger.last_kill_of(&policy.cluster, &app.id)

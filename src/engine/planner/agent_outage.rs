@@ -158,9 +158,10 @@ fn whole<'a>(
     }
     let steps = agent_outage::steps(how, &hits, |agent| lot.rank(&format!("agent|{}", agent.id)));
     let apps: BTreeMap<_, &App> = hits.iter().map(|hit| (&hit.app.id, hit.app)).collect();
+    let busy = wanted.ledger.busy_apps(&wanted.policy.cluster);
     let mut remarks = vec![];
     for app in apps.values() {
-        match unfit_now(wanted, app) {
+        match unfit_now(wanted, &busy, app) {
             Ok(more) => remarks.extend(more),
             Err(why) => no.push(refuse(app.id.to_string(), why)),
         }

@@ -84,11 +84,13 @@ fn the_same_seed_gives_the_same_trace() {
     }
 }
 
-/// Runs seeds with one safeguard removed until an invariant breaks, and says which.
+/// Runs seeds with one safeguard removed until an invariant breaks, and says which. `known` found it the last
+/// time somebody looked, and saves the way there; when it finds it no more, the others are lived through.
 #[track_caller]
-fn is_found(sabotage: Sabotage, expected: &[&str]) {
-    for seed in 0..150 {
+fn is_found(sabotage: Sabotage, known: u64, expected: &[&str]) {
+    for seed in std::iter::once(known).chain(0..150) {
         if let (_, Err(why)) = run(seed, sabotage) {
+            println!("{sabotage:?} was found by seed {seed}: {why}");
             assert!(
                 expected.iter().any(|e| why.starts_with(e)),
                 "{sabotage:?} was found as: {why}"
@@ -101,55 +103,55 @@ fn is_found(sabotage: Sabotage, expected: &[&str]) {
 
 #[test]
 fn a_kill_that_is_sent_again_without_an_answer_is_found() {
-    is_found(Sabotage::Resend, &["I4", "I1"]);
+    is_found(Sabotage::Resend, 0, &["I4", "I1"]);
 }
 
 #[test]
 fn an_intent_that_is_not_durable_before_the_kill_is_found() {
-    is_found(Sabotage::LoseIntents, &["I3"]);
+    is_found(Sabotage::LoseIntents, 0, &["I3"]);
 }
 
 #[test]
 fn a_last_look_that_nobody_asks_is_found() {
-    is_found(Sabotage::NoLastLook, &["I6", "I7", "I8", "I9"]);
+    is_found(Sabotage::NoLastLook, 0, &["I6", "I7", "I8", "I9"]);
 }
 
 #[test]
 fn a_restart_that_takes_open_intents_for_unsent_is_found() {
-    is_found(Sabotage::CrashedMeansNotSent, &["I1", "I2"]);
+    is_found(Sabotage::CrashedMeansNotSent, 0, &["I1", "I2"]);
 }
 
 #[test]
 fn a_quarantine_that_is_too_short_is_found() {
-    is_found(Sabotage::NoQuarantine, &["I1", "I2"]);
+    is_found(Sabotage::NoQuarantine, 0, &["I1", "I2"]);
 }
 
 #[test]
 fn rates_that_a_restart_forgets_are_found() {
-    is_found(Sabotage::ForgetRates, &["I11"]);
+    is_found(Sabotage::ForgetRates, 0, &["I11"]);
 }
 
 #[test]
 fn a_blast_radius_that_trusts_inherited_health_is_found() {
-    is_found(Sabotage::InheritedHealth, &["I1", "I2"]);
+    is_found(Sabotage::InheritedHealth, 0, &["I1", "I2"]);
 }
 
 #[test]
 fn an_approval_of_another_plan_that_counts_is_found() {
-    is_found(Sabotage::AnyDigest, &["I12"]);
+    is_found(Sabotage::AnyDigest, 0, &["I12"]);
 }
 
 #[test]
 fn probes_that_are_blind_and_taken_for_good_are_found() {
-    is_found(Sabotage::BlindIsGood, &["I10"]);
+    is_found(Sabotage::BlindIsGood, 0, &["I10"]);
 }
 
 #[test]
 fn a_clock_that_is_believed_whatever_it_says_is_found() {
-    is_found(Sabotage::TrustTheClock, &["I7", "I11", "I12"]);
+    is_found(Sabotage::TrustTheClock, 0, &["I7", "I11", "I12"]);
 }
 
 #[test]
 fn a_deployment_that_is_not_looked_at_is_found() {
-    is_found(Sabotage::HideDeployments, &["I16"]);
+    is_found(Sabotage::HideDeployments, 0, &["I16"]);
 }

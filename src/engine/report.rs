@@ -2,12 +2,13 @@
 //! be written again, the same to the letter.
 
 use super::steady_state::{lines, recovery};
-use crate::model::experiment::Sample;
+use crate::model::experiment::{Reading, Sample};
 use crate::model::gate::Judgement;
 use crate::model::report::{EvidencePoint, HealthPoint, Report, SCHEMA};
 use crate::model::run::Run;
 
-/// The record of a run, as far as it is known.
+/// The record of a run, as far as it is known, with the times of answers in its samples: what a verdict is
+/// made from.
 pub fn assemble(
     run: &Run,
     judgements: Vec<Judgement>,
@@ -59,4 +60,18 @@ pub fn assemble(
         harm,
         verdict: run.verdict.clone(),
     }
+}
+
+/// The record as it is shown and written: without the time of every answer, which would be most of it. What
+/// the verdict has made of them stays in its pairs.
+pub fn published(mut report: Report) -> Report {
+    let details = report
+        .samples
+        .iter_mut()
+        .filter_map(|sample| match &mut sample.reading {
+            Reading::Seen { detail, .. } => detail.as_deref_mut(),
+            Reading::Blind { .. } => None,
+        });
+    details.for_each(|detail| detail.times_us.clear());
+    report
 }

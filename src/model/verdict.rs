@@ -2,6 +2,7 @@
 
 use super::ids::{ProbeName, RunId};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// How a run ended.
@@ -121,6 +122,69 @@ impl std::iter::Sum for Counts {
     }
 }
 
+/// How long answers took, in a form that does not grow with their number: how many took so many microseconds,
+/// rounded down to eight binary digits, which is less than 1 % off.
+///
+/// Written as one text, `20480:3 20608:1`, so that a record stays readable.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub struct Times(BTreeMap<u32, u32>);
+
+impl Times {
+    /// Takes note of one answer.
+    pub fn note(&mut self, us: u32) {
+        let digits = u32::BITS - us.leading_zeros();
+        let dropped = digits.saturating_sub(8);
+        let count = self.0.entry(us >> dropped << dropped).or_default();
+        *count = count.saturating_add(1);
+    }
+
+    /// Whether there was no answer.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// So many answers took so many microseconds, in order of the time.
+    pub fn counts(&self) -> impl Iterator<Item = (u32, u32)> {
+        self.0.iter().map(|(us, count)| (*us, *count))
+    }
+}
+
+impl FromIterator<u32> for Times {
+    fn from_iter<I: IntoIterator<Item = u32>>(us: I) -> Self {
+        let mut times = Self::default();
+        us.into_iter().for_each(|us| times.note(us));
+        times
+    }
+}
+
+impl From<Times> for String {
+    fn from(times: Times) -> Self {
+        let counts: Vec<Self> = times
+            .counts()
+            .map(|(us, count)| format!("{us}:{count}"))
+            .collect();
+        counts.join(" ")
+    }
+}
+
+impl TryFrom<String> for Times {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let part = |part: &str| -> Option<(u32, u32)> {
+            let (us, count) = part.split_once(':')?;
+            Some((us.parse().ok()?, count.parse().ok()?))
+        };
+        let parts = text.split_ascii_whitespace().map(|one| {
+            part(one).ok_or_else(|| {
+                format!("`{one}` is not a time in microseconds and a count, such as `20480:3`")
+            })
+        });
+        parts.collect::<Result<_, _>>().map(Self)
+    }
+}
+
 /// Two stretches of the same length, one of each group: a pair of slots, or the same block of time in both.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pair {
@@ -132,6 +196,12 @@ pub struct Pair {
     pub experiment: Counts,
     /// In the control group.
     pub control: Counts,
+    /// How long answers took in the experimental group, where the probe takes time.
+    #[serde(default, skip_serializing_if = "Times::is_empty")]
+    pub experiment_times: Times,
+    /// The same in the control group.
+    #[serde(default, skip_serializing_if = "Times::is_empty")]
+    pub control_times: Times,
 }
 
 /// Bad share of the experimental group against the control group, for one probe.
@@ -197,6 +267,12 @@ impl Difference {
 /// The 99th percentile of the time of answers, experimental group over control group.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LatencyDifference {
+    /// Answers of the experimental group that have a time.
+    #[serde(default)]
+    pub experiment_answers: u64,
+    /// The same of the control group.
+    #[serde(default)]
+    pub control_answers: u64,
     /// In the experimental group, in milliseconds.
     pub experiment_p99_ms: f64,
     /// In the control group, in milliseconds.
@@ -211,4 +287,39 @@ pub struct LatencyDifference {
     pub margin: f64,
     /// What the time of answers alone says.
     pub says: HypothesisResult,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_kept_to_less_than_one_per_cent_and_read_back_as_written() {
+        let times: Times = [7, 7, 255, 256, 20_000, 20_001, 200_000, u32::MAX]
+            .into_iter()
+            .collect();
+        let text = String::from(times.clone());
+        assert_eq!(text, "7:2 255:1 256:1 19968:2 199680:1 4278190080:1");
+        assert_eq!(Times::try_from(text).unwrap(), times);
+        for us in (1..5_000_000).step_by(997) {
+            let kept = Times::from_iter([us]).counts().next().unwrap().0;
+            assert!(
+                kept <= us && f64::from(us - kept) < 0.01 * f64::from(us),
+                "{us} {kept}"
+            );
+        }
+        assert!(
+            Times::try_from("20 ms".to_owned())
+                .unwrap_err()
+                .contains("such as `20480:3`")
+        );
+    }
+
+    #[test]
+    fn a_pair_of_an_older_version_can_be_read_and_is_written_as_it_was() {
+        let old = r#"{"run":"r-1","number":1,"experiment":{"observed":9,"bad":1},"control":{"observed":9,"bad":0}}"#;
+        let pair: Pair = serde_json::from_str(old).unwrap();
+        assert!(pair.experiment_times.is_empty());
+        assert_eq!(serde_json::to_string(&pair).unwrap(), old);
+    }
 }

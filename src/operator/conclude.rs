@@ -28,7 +28,7 @@ impl Operator {
         let Some(known) = self.book.read(|l| l.runs.get(run).cloned()).await else {
             return Ok(Pace::new(Duration::ZERO, "the run is unknown"));
         };
-        let report = self.report_of(&known).await;
+        let report = self.record_of(&known).await;
         let skipped = if reason.is_empty() {
             why.to_owned()
         } else {
@@ -116,8 +116,13 @@ impl Operator {
         }
     }
 
-    /// The record of a run, as far as it is known.
+    /// The record of a run as it is shown and written, as far as it is known.
     pub(super) async fn report_of(&self, run: &Run) -> Report {
+        report::published(self.record_of(run).await)
+    }
+
+    /// All that is known of a run.
+    async fn record_of(&self, run: &Run) -> Report {
         let measured = match self.ports.journal.kept(&run.id).await {
             Ok(measured) => measured,
             Err(error) => {

@@ -31,6 +31,7 @@ pub(super) async fn take(
     match prepare(door, tls, http, began + timeout).await {
         Ok(asker) => asker.ask_all(requests, began.elapsed(), began + timeout).await,
         Err(NoAddress::Unresolved(_)) if http.dns_failure_is_bad => sum_up(
+            http,
             (0..requests).map(|_| Answer::silent(Phases::default())),
             began.elapsed(),
         ),
@@ -71,12 +72,12 @@ struct Answer {
     shown: Shown,
     took: Duration,
     phases: Phases,
-    /// Whether its time is wanted, to be judged by the baseline.
-    timed: bool,
 }
 
 enum Shown {
     Good,
+    /// As it should be, but too late.
+    Slow,
     Bad,
     /// Bad, because nobody answered.
     Silent,
@@ -90,7 +91,6 @@ impl Answer {
             shown: Shown::Silent,
             took: Duration::ZERO,
             phases,
-            timed: false,
         }
     }
 }
@@ -111,7 +111,7 @@ impl Asker<'_> {
                 self.ask(patience).await
             }
         }));
-        sum_up(answers.await, resolving)
+        sum_up(self.http, answers.await, resolving)
     }
 
     /// Over how long the departures are spread: a quarter of the time, or with a latency line what
@@ -132,8 +132,9 @@ impl Asker<'_> {
             Ok(answer) => {
                 let slow = self.http.slower_than.is_some_and(|line| took > line);
                 let shown = match self.judge(answer.status, &answer.body, answer.whole) {
-                    Ok(true) if !slow => Shown::Good,
-                    Ok(_) => Shown::Bad,
+                    Ok(true) if slow => Shown::Slow,
+                    Ok(true) => Shown::Good,
+                    Ok(false) => Shown::Bad,
                     Err(why) => Shown::Unknown(why),
                 };
                 (shown, answer.phases)
@@ -147,13 +148,7 @@ impl Asker<'_> {
                 (shown, failure.phases)
             }
         };
-        let timed = self.http.slower_than_baseline_percent.is_some();
-        Answer {
-            shown,
-            took,
-            phases,
-            timed,
-        }
+        Answer { shown, took, phases }
     }
 
     /// Whether status and body are as they should be. A wrong status is bad whatever the body says.
@@ -180,20 +175,24 @@ impl Asker<'_> {
 
 /// The answers as one reading. One that can't be judged makes all of it blind: leaving it out would
 /// make the others look like everything.
-fn sum_up(answers: impl IntoIterator<Item = Answer>, resolving: Duration) -> Reading {
+fn sum_up(http: &Http, answers: impl IntoIterator<Item = Answer>, resolving: Duration) -> Reading {
+    let pending = http.slower_than_baseline_percent.is_some();
+    // A verdict compares the slow ends of the groups, so a slow answer has to be among the times.
+    let timed = pending || http.slower_than.is_some();
     let (mut observed, mut bad) = (0, 0);
     let (mut slowest, mut detail) = (Duration::ZERO, Detail::default());
     for answer in answers {
         observed += 1;
-        detail.pending |= answer.timed;
+        detail.pending |= pending;
         match answer.shown {
             Shown::Unknown(why) => return Reading::blind(why),
-            Shown::Good if answer.timed => {
+            Shown::Good | Shown::Slow if timed => {
+                bad += u32::from(matches!(answer.shown, Shown::Slow));
                 let us = u32::try_from(answer.took.as_micros()).unwrap_or(u32::MAX);
                 detail.times_us.push(us);
             }
             Shown::Good => {}
-            Shown::Bad => bad += 1,
+            Shown::Slow | Shown::Bad => bad += 1,
             Shown::Silent => {
                 bad += 1;
                 detail.unanswered += 1;

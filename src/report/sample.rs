@@ -519,6 +519,8 @@ pub(crate) fn slots() -> Report {
                 number,
                 experiment: counts(when(kill)),
                 control: counts(when(sham)),
+                experiment_times: [20_000, 20_000, 61_000].into_iter().collect(),
+                control_times: [20_000, 20_000, 55_500].into_iter().collect(),
             }
         })
         .collect();
@@ -552,6 +554,8 @@ pub(crate) fn slots() -> Report {
         chance: Some(0.031_25),
         smallest: Some(0.006),
         latency: Some(LatencyDifference {
+            experiment_answers: 6_000,
+            control_answers: 6_000,
             experiment_p99_ms: 61.0,
             control_p99_ms: 55.5,
             ratio: 1.099,

@@ -10,7 +10,7 @@ use super::{Tick, covers, delta, later};
 use crate::model::experiment::{Control, ProbeSpec};
 use crate::model::ids::ProbeName;
 use crate::model::plan::Plan;
-use crate::model::verdict::{Counts, Pair};
+use crate::model::verdict::{Counts, Pair, Times};
 use chrono::{DateTime, Utc};
 use std::time::Duration;
 
@@ -54,6 +54,15 @@ pub(super) fn slots(findings: &Findings<'_>) -> Vec<Slot> {
             })
         })
         .collect()
+}
+
+/// The same time in both groups.
+#[derive(Clone, Copy, Debug)]
+struct Block {
+    from: DateTime<Utc>,
+    to: DateTime<Utc>,
+    /// Of a probe and of its counterpart.
+    counts: (Counts, Counts),
 }
 
 /// What is compared for one probe.
@@ -274,7 +283,7 @@ impl<'a> Seen<'a> {
         let hypothesis = &self.findings.plan.hypothesis;
         let spec = hypothesis.probes.iter().find(|p| p.name == *probe);
         let interval = spec.and_then(|p| p.every).unwrap_or(hypothesis.interval);
-        let window = |pair: u32, sham: bool| -> Option<Counts> {
+        let window = |pair: u32, sham: bool| -> Option<(Counts, Times)> {
             let slot = self
                 .slots
                 .iter()
@@ -282,71 +291,52 @@ impl<'a> Seen<'a> {
             let inside = stretch(&ticks, slot.from, slot.to);
             // As many samples in a row may be missed as abort nothing.
             let half = interval * hypothesis.blind.abort_after.max(2) / 2;
-            covers(inside, slot.from, slot.to, half).then(|| Counts::of(inside))
+            covers(inside, slot.from, slot.to, half)
+                .then(|| (Counts::of(inside), self.times(probe, slot.from, slot.to)))
         };
         let last = self.slots.iter().map(|s| s.pair).max().unwrap_or(0);
         (1..=last)
             .filter_map(|number| {
+                let (experiment, experiment_times) = window(number, false)?;
+                let (control, control_times) = window(number, true)?;
                 Some(Pair {
                     run: self.findings.plan.run.clone(),
                     number,
-                    experiment: window(number, false)?,
-                    control: window(number, true)?,
+                    experiment,
+                    control,
+                    experiment_times,
+                    control_times,
                 })
             })
             .collect()
     }
 
-    /// How long answers took, in microseconds, in pairs of stretches of this run: `(experiment, control)`.
-    /// Empty where no time was taken, or the design does not pair.
-    pub fn times(&self, probe: &ProbeName) -> Vec<(Vec<u32>, Vec<u32>)> {
-        let of = |probe: &ProbeName, from: DateTime<Utc>, to: DateTime<Utc>| -> Vec<u32> {
-            let samples = self.findings.samples.iter();
-            samples
-                .filter(|s| s.probe == *probe && from <= s.at && s.at < to)
-                .filter_map(|s| s.reading.detail())
-                .flat_map(|detail| detail.times_us.iter().copied())
-                .collect()
-        };
-        let hypothesis = &self.findings.plan.hypothesis;
-        match (&hypothesis.control, hypothesis.counterpart(probe)) {
-            (Control::Sham { .. }, _) => {
-                let whole = |pair: u32, sham: bool| {
-                    let mut slots = self.slots.iter();
-                    slots.find(|s| s.pair == pair && s.sham == sham && s.whole)
-                };
-                let last = self.slots.iter().map(|s| s.pair).max().unwrap_or(0);
-                (1..=last)
-                    .filter_map(|pair| {
-                        let (kill, sham) = (whole(pair, false)?, whole(pair, true)?);
-                        Some((of(probe, kill.from, kill.to), of(probe, sham.from, sham.to)))
-                    })
-                    .collect()
-            }
-            (Control::Parallel { .. }, Some(other)) => {
-                let (from, to) = (self.first_kill, self.over());
-                let length = ((to - from) / BLOCKS).max(delta(BLOCK_MIN));
-                (0..BLOCKS)
-                    .map(|block| (from + length * block, from + length * (block + 1)))
-                    .filter(|(_, end)| *end <= to)
-                    .map(|(start, end)| (of(probe, start, end), of(&other.name, start, end)))
-                    .collect()
-            }
-            _ => vec![],
-        }
+    /// How long the answers took that a probe saw from a moment on until another.
+    fn times(&self, probe: &ProbeName, from: DateTime<Utc>, to: DateTime<Utc>) -> Times {
+        let samples = self.findings.samples.iter();
+        samples
+            .filter(|s| s.probe == *probe && from <= s.at && s.at < to)
+            .filter_map(|s| s.reading.detail())
+            .flat_map(|detail| detail.times_us.iter().copied())
+            .collect()
     }
 
     /// Blocks of the same time in both groups, from the first kill to the end.
     fn parallel(&self, probe: &ProbeName) -> Comparison {
-        let blocks = self.blocks(probe, self.first_kill, self.over());
+        let hypothesis = &self.findings.plan.hypothesis;
+        let times = |of: &ProbeName, block: &Block| self.times(of, block.from, block.to);
+        let pairs = (1..).zip(self.blocks(probe, self.first_kill, self.over()));
         Comparison::pairs(
-            (1..)
-                .zip(blocks)
-                .map(|(number, (experiment, control))| Pair {
+            pairs
+                .map(|(number, block)| Pair {
                     run: self.findings.plan.run.clone(),
                     number,
-                    experiment,
-                    control,
+                    experiment: block.counts.0,
+                    control: block.counts.1,
+                    experiment_times: times(probe, &block),
+                    control_times: hypothesis
+                        .counterpart(probe)
+                        .map_or_else(Times::default, |other| times(&other.name, &block)),
                 })
                 .collect(),
         )
@@ -355,6 +345,7 @@ impl<'a> Seen<'a> {
     fn reference(&self, probe: &ProbeName) -> Comparison {
         let (before, after) = self.sides(&self.ticks(probe));
         let mut comparison = Comparison::sums(Counts::of(&after), Counts::of(&before));
+        let counts = |blocks: Vec<Block>| blocks.iter().map(|b| b.counts).collect::<Vec<_>>();
         let other = self.findings.plan.hypothesis.counterpart(probe);
         let (other_before, other_after) =
             other.map_or_else(Default::default, |other| self.sides(&self.ticks(&other.name)));
@@ -362,8 +353,8 @@ impl<'a> Seen<'a> {
         comparison.basis = Basis::Reference {
             other: (Counts::of(&other_after), Counts::of(&other_before)),
             blocks: (
-                intervals::differences(&self.blocks(probe, self.first_kill, self.over())),
-                intervals::differences(&self.blocks(probe, began, self.first_kill)),
+                intervals::differences(&counts(self.blocks(probe, self.first_kill, self.over()))),
+                intervals::differences(&counts(self.blocks(probe, began, self.first_kill))),
             ),
         };
         comparison
@@ -379,7 +370,7 @@ impl<'a> Seen<'a> {
 
     /// A probe and its counterpart in blocks of equal length; blocks in which one of them saw nothing are
     /// left out.
-    fn blocks(&self, probe: &ProbeName, from: DateTime<Utc>, to: DateTime<Utc>) -> Vec<(Counts, Counts)> {
+    fn blocks(&self, probe: &ProbeName, from: DateTime<Utc>, to: DateTime<Utc>) -> Vec<Block> {
         let Some(other) = self.findings.plan.hypothesis.counterpart(probe) else {
             return vec![];
         };
@@ -394,7 +385,11 @@ impl<'a> Seen<'a> {
                 Counts::of(stretch(&other, start, end)),
             );
             if counts.0.observed > 0 && counts.1.observed > 0 {
-                blocks.push(counts);
+                blocks.push(Block {
+                    from: start,
+                    to: end,
+                    counts,
+                });
             }
             start = end;
         }

@@ -5,7 +5,7 @@
 //! drops out.
 
 use super::intervals::{ERROR, SplitMix64};
-use crate::model::verdict::{HypothesisResult, LatencyDifference};
+use crate::model::verdict::{HypothesisResult, LatencyDifference, Pair, Times};
 use hdrhistogram::Histogram;
 
 /// The ratio that is tolerated when nothing else is declared (`steady-state` §4.4).
@@ -19,19 +19,25 @@ const RESAMPLES: u32 = 400;
 /// Longest time that is told apart: an hour. Longer ones count as that.
 const LONGEST_US: u64 = 3_600_000_000;
 
-/// Compares times of answers in microseconds, in pairs of blocks: `(experiment, control)`.
+/// Compares the times of answers, pair by pair; pairs without times in both groups are left out.
 ///
 /// Depends on its arguments alone: the dice have a fixed seed. `None` with fewer than five pairs, or
 /// fewer than a thousand answers in a group.
 ///
 /// # Caveats
 ///
-/// Resolves times to about 1 %. With few blocks the interval is a little too narrow.
-pub fn compare(blocks: &[(Vec<u32>, Vec<u32>)], margin: f64) -> Option<LatencyDifference> {
-    let blocks: Vec<(Histogram<u32>, Histogram<u32>)> = blocks
+/// - Resolves times to about 1 %. With few blocks the interval is a little too narrow.
+/// - An answer that never came has no time: it is bad, and the bad shares are compared beside this.
+pub fn compare(pairs: &[Pair], margin: f64) -> Option<LatencyDifference> {
+    let blocks: Vec<(Histogram<u32>, Histogram<u32>)> = pairs
         .iter()
-        .filter(|(experiment, control)| !experiment.is_empty() && !control.is_empty())
-        .map(|(experiment, control)| Some((histogram(experiment)?, histogram(control)?)))
+        .filter(|pair| !pair.experiment_times.is_empty() && !pair.control_times.is_empty())
+        .map(|pair| {
+            Some((
+                histogram(&pair.experiment_times)?,
+                histogram(&pair.control_times)?,
+            ))
+        })
         .collect::<Option<_>>()?;
     if blocks.len() < PAIRS_MIN {
         return None;
@@ -55,6 +61,8 @@ pub fn compare(blocks: &[(Vec<u32>, Vec<u32>)], margin: f64) -> Option<LatencyDi
     };
     let (low, high) = (at(ERROR)?, at(1.0 - ERROR)?);
     Some(LatencyDifference {
+        experiment_answers: experiment.len(),
+        control_answers: control.len(),
         experiment_p99_ms: p99(&experiment) / 1e3,
         control_p99_ms: p99(&control) / 1e3,
         ratio: ratio(&experiment, &control),
@@ -74,10 +82,10 @@ fn empty() -> Option<Histogram<u32>> {
     Histogram::new_with_bounds(1, LONGEST_US, 2).ok()
 }
 
-fn histogram(times: &[u32]) -> Option<Histogram<u32>> {
+fn histogram(times: &Times) -> Option<Histogram<u32>> {
     let mut histogram = empty()?;
-    for us in times {
-        histogram.saturating_record(u64::from(*us).max(1));
+    for (us, count) in times.counts() {
+        histogram.saturating_record_n(u64::from(us).max(1), count);
     }
     Some(histogram)
 }
@@ -102,10 +110,11 @@ fn p99(histogram: &Histogram<u32>) -> f64 {
 mod tests {
     use super::*;
     use crate::engine::steady_state::testing::Dice;
+    use crate::model::verdict::Counts;
 
     /// So many blocks of so many answers: log-normal, median 20 ms, 99th percentile 200 ms, times `factor`
     /// in the experimental group, and the same wander in both.
-    fn world(blocks: usize, answers: usize, factor: f64) -> Vec<(Vec<u32>, Vec<u32>)> {
+    fn world(blocks: usize, answers: usize, factor: f64) -> Vec<Pair> {
         let mut dice = Dice(7);
         let mut time = |scale: f64| {
             // Box and Muller.
@@ -117,7 +126,14 @@ mod tests {
             .map(|block| {
                 let wander = 1.0 + 0.1 * (block as f64).sin();
                 let mut some = |scale: f64| (0..answers).map(|_| time(scale)).collect();
-                (some(wander * factor), some(wander))
+                Pair {
+                    run: "r-1".into(),
+                    number: block as u32,
+                    experiment: Counts::default(),
+                    control: Counts::default(),
+                    experiment_times: some(wander * factor),
+                    control_times: some(wander),
+                }
             })
             .collect()
     }
@@ -127,6 +143,7 @@ mod tests {
         let same = compare(&world(10, 3_000, 1.0), MARGIN).unwrap();
         assert_eq!(same.says, HypothesisResult::Held, "{same:?}");
         assert!((same.control_p99_ms - 200.0).abs() < 20.0, "{same:?}");
+        assert_eq!((same.experiment_answers, same.control_answers), (30_000, 30_000));
         let twice = compare(&world(10, 3_000, 2.0), MARGIN).unwrap();
         assert_eq!(twice.says, HypothesisResult::Disproved, "{twice:?}");
         assert!((twice.ratio - 2.0).abs() < 0.2, "{twice:?}");
@@ -141,6 +158,10 @@ mod tests {
     fn too_few_answers_or_blocks_say_nothing() {
         assert_eq!(compare(&world(10, 99, 1.0), MARGIN), None);
         assert_eq!(compare(&world(4, 3_000, 2.0), MARGIN), None);
+        let mut old = world(5, 3_000, 2.0);
+        assert!(compare(&old, MARGIN).is_some());
+        old[0].control_times = Times::default();
+        assert_eq!(compare(&old, MARGIN), None, "a pair without times is none");
         assert_eq!(compare(&[], MARGIN), None);
     }
 }

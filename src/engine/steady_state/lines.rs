@@ -175,7 +175,6 @@ impl Lines {
                 slowest_ms: *slowest_ms,
                 detail: Some(Box::new(Detail {
                     pending: false,
-                    times_us: vec![],
                     ..(**detail).clone()
                 })),
             },
@@ -272,7 +271,8 @@ fn short(number: f64) -> String {
     format!("{}", (number * scale).round() / scale)
 }
 
-/// All samples of a run as judged by the lines that its baseline drew. Borrowed where nothing waits.
+/// All samples of a run as judged by the lines that its baseline drew, with the times of their answers.
+/// Borrowed where nothing waits.
 pub fn judged_all<'s>(hypothesis: &Hypothesis, samples: &'s [Sample]) -> Cow<'s, [Sample]> {
     let mut lines = Lines::new(hypothesis);
     if lines.drawn.is_empty() {

@@ -8,7 +8,7 @@ use super::groups::{Comparison, Seen, Slot};
 use super::intervals::{self, ERROR};
 use super::recovery::{may_have_killed, peak};
 use super::{Tick, latency, later, percent, span};
-use crate::model::experiment::{AbortCause, Control, Group, ProbeSpec, Sample};
+use crate::model::experiment::{AbortCause, Control, Group, ProbeSpec, Sample, Source};
 use crate::model::ids::ProbeName;
 use crate::model::plan::Plan;
 use crate::model::policy::Mode;
@@ -217,8 +217,8 @@ fn differences(seen: &Seen<'_>, findings: &Findings<'_>, harm: Option<&ControlTh
         .zip(margins.iter().zip(says))
         .map(|((probe, comparison), (margin, says))| {
             let interval = comparison.interval(ERROR);
-            let latency = latency::compare(&seen.times(&probe.name), latency::MARGIN);
-            let slower = latency.is_some_and(|l| l.says == HypothesisResult::Disproved);
+            let latency = latency::compare(&comparison.pairs, latency::MARGIN);
+            let slow_end = latency.map_or(HypothesisResult::Held, |l| l.says);
             let paired = comparison.differences();
             Difference {
                 probe: probe.name.clone(),
@@ -231,8 +231,10 @@ fn differences(seen: &Seen<'_>, findings: &Findings<'_>, harm: Option<&ControlTh
                 high: interval.high,
                 margin: *margin,
                 says: match says {
-                    _ if slower => HypothesisResult::Disproved,
+                    _ if slow_end == HypothesisResult::Disproved => HypothesisResult::Disproved,
                     HypothesisResult::Held if !comparison.saw_both() => HypothesisResult::Inconclusive,
+                    // The slow end, once it can be compared, has to be inside its margin, too.
+                    HypothesisResult::Held => slow_end,
                     says => says,
                 },
                 chance: intervals::chance(&paired).filter(|_| drawn),
@@ -401,6 +403,20 @@ impl Judged<'_> {
             Some(d) if d.control_observed == 0 || d.experiment_observed == 0 => (
                 Inconclusive,
                 format!("probe {} saw nothing {control} or nothing {experiment}", d.probe),
+            ),
+            Some(Difference {
+                probe,
+                high,
+                margin,
+                latency: Some(l),
+                ..
+            }) if high < margin => (
+                Inconclusive,
+                format!(
+                    "probe {probe} saw too little of its slow end: its slowest 1 % may take {:.2} times as long, {} times \
+                     are tolerated",
+                    l.high, l.margin
+                ),
             ),
             Some(d) => (
                 Inconclusive,
@@ -594,6 +610,26 @@ impl Judged<'_> {
                 );
             }
         }
+        // Of the probes that take time, the one that came nearest to its margin, or went farthest beyond it.
+        let timed = self.differences.iter().filter_map(|d| Some((d, d.latency?)));
+        if let Some((d, l)) =
+            timed.max_by(|(_, a), (_, b)| (a.high / a.margin).total_cmp(&(b.high / b.margin)))
+        {
+            let (experiment, control) = self.places();
+            let (sure, side) = match l.says {
+                HypothesisResult::Disproved => (l.low, "above"),
+                _ => (l.high, "below"),
+            };
+            text += &format!(
+                " Slowest 1 % of answers ({}): from {} {experiment}, from {} {control}; {:.2} times as long, 95 % sure it \
+                 is {side} {sure:.2} (tolerated: {}).",
+                d.probe,
+                milliseconds(l.experiment_p99_ms),
+                milliseconds(l.control_p99_ms),
+                l.ratio,
+                l.margin
+            );
+        }
         if hypothesis != HypothesisResult::Held {
             text += &format!(" Reason: {because}.");
         }
@@ -670,6 +706,16 @@ impl Judged<'_> {
                 ),
             })
             .collect();
+        for (probe, difference) in plan.hypothesis.verdict_probes().zip(&self.differences) {
+            let timed = probe.source.parts().iter().any(Source::takes_time);
+            if timed && difference.latency.is_none() {
+                limits.push(format!(
+                    "Probe {}: how long its slowest answers took was not compared, only how many were too slow; that \
+                     needs five pairs, with a thousand answers in each group.",
+                    probe.name
+                ));
+            }
+        }
         for probe in plan.hypothesis.verdict_probes() {
             if let Some(before) = self.seen.before(probe).map(|b| b.interval(ERROR)) {
                 limits.push(format!(
@@ -877,6 +923,14 @@ fn points(share: f64) -> String {
         "0".into()
     } else {
         text
+    }
+}
+
+/// `61 ms`, `9.5 ms`.
+fn milliseconds(ms: f64) -> String {
+    match ms {
+        ms if ms >= 10.0 => format!("{ms:.0} ms"),
+        ms => format!("{ms:.1} ms"),
     }
 }
 

@@ -49,8 +49,10 @@ pub struct Detail {
     /// Whether it waits for a line that the baseline draws; `bad` is then without what that line adds.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub pending: bool,
-    /// How long each good answer took, in microseconds; only for a probe whose line for slow answers
-    /// comes from the baseline, and only until it was judged by that line.
+    /// How long each answer took that was as it should be, slow ones included, in microseconds; only for a
+    /// probe that has a line for slow answers. An answer that did not come, or came wrong, has no time.
+    ///
+    /// A report's record is without them: what its verdict rests on is in [`Times`](crate::model::verdict::Times).
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub times_us: Vec<u32>,
     /// The stages of the slowest request.

@@ -60,6 +60,14 @@ impl Source {
         }
     }
 
+    /// Whether it has a line for slow answers, so that the time of each is taken.
+    pub fn takes_time(&self) -> bool {
+        match self {
+            Self::Http(http) => http.slower_than.is_some() || http.slower_than_baseline_percent.is_some(),
+            _ => false,
+        }
+    }
+
     /// The sources it asks: itself, or those of a group.
     pub fn parts(&self) -> &[Self] {
         match self {

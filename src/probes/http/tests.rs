@@ -309,11 +309,33 @@ async fn an_answer_with_a_bad_status_is_no_silence() {
 }
 
 #[tokio::test]
-async fn times_are_kept_only_for_a_line_of_the_baseline() {
+async fn times_are_kept_only_where_slow_answers_have_a_line() {
     let (base, _) = service().await;
     let url = format!("{base}/ok");
     let plain = take(&door(), &tls().unwrap(), &question(&url, 4), LONG / 10).await;
     assert!(plain.detail().unwrap().times_us.is_empty() && !plain.detail().unwrap().pending);
+    for (line, bad) in [(LONG / 20, 0), (Duration::ZERO, 4)] {
+        let lined = Http {
+            slower_than: Some(line),
+            ..question(&url, 4)
+        };
+        let reading = take(&door(), &tls().unwrap(), &lined, LONG / 10).await;
+        assert_eq!(reading.bad_share(), Some(f64::from(bad) / 4.0));
+        let detail = reading.detail().unwrap();
+        // The slow ones are the slow end that a verdict is about.
+        assert!(!detail.pending && detail.times_us.len() == 4, "{detail:?}");
+        let wrong = Http {
+            url: format!("{base}/500"),
+            ..lined
+        };
+        let reading = take(&door(), &tls().unwrap(), &wrong, LONG / 10).await;
+        assert_eq!(reading.bad_share(), Some(1.0));
+        let detail = reading.detail().unwrap();
+        assert!(
+            detail.times_us.is_empty(),
+            "a wrong answer has no time: {detail:?}"
+        );
+    }
     let followed = Http {
         slower_than_baseline_percent: Some(150),
         ..question(&url, 4)

@@ -195,12 +195,6 @@ pub(super) fn differences(report: &Report) -> Vec<Block> {
         .differences
         .iter()
         .map(|d| {
-            let mark = match d.says {
-                HypothesisResult::Held => Mark::Good,
-                HypothesisResult::Disproved => Mark::Bad,
-                HypothesisResult::Inconclusive => Mark::Unsure,
-                HypothesisResult::NotTested => Mark::Nothing,
-            };
             vec![
                 code(d.probe.as_str()),
                 side(d.control_bad, d.control_observed),
@@ -208,7 +202,7 @@ pub(super) fn differences(report: &Report) -> Vec<Block> {
                 text(points(d.difference)),
                 text(format!("{} to {}", points(d.low), points(d.high))),
                 text(points(d.margin)),
-                Cell::Word(mark, d.says.to_string()),
+                Cell::Word(mark(d.says), d.says.to_string()),
             ]
         })
         .collect();
@@ -224,10 +218,62 @@ pub(super) fn differences(report: &Report) -> Vec<Block> {
         ],
         rows,
     })];
+    blocks.extend(slow_ends(&verdict.differences, control, experiment));
     for difference in &verdict.differences {
         blocks.extend(pairs(difference, control, experiment));
     }
     blocks
+}
+
+/// How the slow ends of the groups compare, for the probes that take time.
+fn slow_ends(differences: &[Difference], control: &'static str, experiment: &'static str) -> Option<Block> {
+    let side = |p99: f64, answers: u64| match answers {
+        // A record of an older version does not say of how many.
+        0 => text(format!("{} ms", ratio(p99))),
+        answers => text(format!(
+            "{} ms ({})",
+            ratio(p99),
+            some(answers, "answer", "answers")
+        )),
+    };
+    let rows: Vec<_> = differences
+        .iter()
+        .filter_map(|difference| Some((difference, difference.latency?)))
+        .map(|(difference, latency)| {
+            vec![
+                code(difference.probe.as_str()),
+                side(latency.control_p99_ms, latency.control_answers),
+                side(latency.experiment_p99_ms, latency.experiment_answers),
+                text(format!("× {}", ratio(latency.ratio))),
+                text(format!("× {} to × {}", ratio(latency.low), ratio(latency.high))),
+                text(format!("× {}", ratio(latency.margin))),
+                Cell::Word(mark(latency.says), latency.says.to_string()),
+            ]
+        })
+        .collect();
+    (!rows.is_empty()).then(|| {
+        Block::Table(Table {
+            head: vec![
+                "Slowest 1 % take at least",
+                control,
+                experiment,
+                "Times as long",
+                "95 % sure within",
+                "Tolerated",
+                "Says",
+            ],
+            rows,
+        })
+    })
+}
+
+fn mark(says: HypothesisResult) -> Mark {
+    match says {
+        HypothesisResult::Held => Mark::Good,
+        HypothesisResult::Disproved => Mark::Bad,
+        HypothesisResult::Inconclusive => Mark::Unsure,
+        HypothesisResult::NotTested => Mark::Nothing,
+    }
 }
 
 /// What a comparison of pairs rests on, pair by pair.
@@ -270,19 +316,6 @@ fn pairs(difference: &Difference, control: &'static str, experiment: &'static st
         told.push(format!(
             "A difference below about {} would probably have been missed.",
             points(smallest).trim_start_matches('+')
-        ));
-    }
-    if let Some(latency) = difference.latency {
-        told.push(format!(
-            "99th percentile of the time of answers: {} ms after a kill, {} ms otherwise, {} times as long (95 % sure \
-             between {} and {}, tolerated {}): {}.",
-            ratio(latency.experiment_p99_ms),
-            ratio(latency.control_p99_ms),
-            ratio(latency.ratio),
-            ratio(latency.low),
-            ratio(latency.high),
-            ratio(latency.margin),
-            latency.says
         ));
     }
     let mut blocks = vec![

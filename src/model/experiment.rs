@@ -3,7 +3,7 @@
 mod reading;
 mod source;
 
-pub use reading::{Detail, Masked, Phases, Reading, Sample};
+pub use reading::{Detail, Masked, Phases, PoolServer, Pooled, Reading, Sample};
 pub use source::{
     AnyOf, Decimal, Graphite, Haproxy, Http, Influxdb, JsonRule, JsonWant, Prometheus, SHARE_COUNTS_AS,
     Source, StatusRange,

@@ -227,11 +227,15 @@ pub struct KillRecovery {
     /// t4: the last replacement passed its health checks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub healthy: Option<DateTime<Utc>>,
+    /// t5: a load balancer sends sessions to the replacements.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rotation: Option<DateTime<Utc>>,
     /// t6: as many serve as before.
     pub capacity: Option<DateTime<Utc>>,
     /// t7: start of the first steady stretch after t6.
     pub steady: Option<DateTime<Utc>>,
-    /// Where each stage comes from.
+    /// Where each stage comes from. A load balancer stands here also where it was looked at and did not show
+    /// the stage; where it does not stand here nobody looked, and when the stage was reached is unknown.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub origins: BTreeMap<Stage, Origin>,
     /// Nothing linked the replacements to their victims but their order.
@@ -256,6 +260,8 @@ pub enum Stage {
     Running,
     /// t4: a replacement is healthy.
     Healthy,
+    /// t5: a load balancer sends sessions to the replacement.
+    Rotation,
     /// t6: as many serve as before.
     Capacity,
     /// t7: the steady state holds again.
@@ -264,11 +270,12 @@ pub enum Stage {
 
 impl Stage {
     /// Those that follow a kill, in their order.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Gone,
         Self::Staged,
         Self::Running,
         Self::Healthy,
+        Self::Rotation,
         Self::Capacity,
         Self::Steady,
     ];
@@ -281,6 +288,7 @@ impl Stage {
             Self::Staged => kill.staged,
             Self::Running => kill.running,
             Self::Healthy => kill.healthy,
+            Self::Rotation => kill.rotation,
             Self::Capacity => kill.capacity,
             Self::Steady => kill.steady,
         }
@@ -294,6 +302,7 @@ impl Stage {
             Self::Staged => "replacement staged",
             Self::Running => "replacement running",
             Self::Healthy => "replacement healthy",
+            Self::Rotation => "in rotation",
             Self::Capacity => "capacity restored",
             Self::Steady => "steady again",
         }
@@ -318,6 +327,8 @@ pub enum Origin {
     Proof,
     /// The probes' samples.
     Samples,
+    /// Our clock, at the first look at the load balancers' statistics that showed it.
+    Balancer,
 }
 
 impl Origin {
@@ -331,6 +342,7 @@ impl Origin {
             Self::HealthResult => "the health check's result",
             Self::Proof => "our clock, at the proof",
             Self::Samples => "the probes' samples",
+            Self::Balancer => "the load balancer's statistics",
         }
     }
 }

@@ -17,7 +17,7 @@
 
 use super::wire::place;
 use super::{Ask, Memory};
-use crate::model::experiment::{Detail, Haproxy, Masked, Reading};
+use crate::model::experiment::{Detail, Haproxy, Masked, PoolServer, Pooled, Reading};
 use futures_util::future::join_all;
 use std::collections::BTreeMap;
 use url::Url;
@@ -35,6 +35,8 @@ pub(super) struct Look {
     redispatches: u64,
     /// Seconds since the state of each server of the backend changed.
     servers: BTreeMap<String, u64>,
+    /// The servers of the backend that take requests.
+    pool: BTreeMap<String, Pooled>,
     /// Sessions, requests and failures of every row there is.
     rows: BTreeMap<(String, String), [u64; 3]>,
 }
@@ -80,7 +82,49 @@ pub(super) async fn take(ask: &Ask<'_>, source: &Haproxy, memory: &mut Memory) -
             all => format!("{} of {all} balancers can't be counted: {why}", blind.len()),
         });
     }
-    sum.reading(&source.backend)
+    let mut reading = sum.reading(&source.backend);
+    if let Reading::Seen {
+        detail: Some(detail), ..
+    } = &mut reading
+    {
+        let looks: Vec<&Look> = source.lbs.iter().filter_map(|lb| memory.looks.get(lb)).collect();
+        let pool = pool_of(&looks);
+        detail.pool = news(&memory.pool, &pool);
+        memory.pool = pool;
+    }
+    reading
+}
+
+/// The servers to which every balancer sends requests; serving where one of them did.
+fn pool_of(looks: &[&Look]) -> BTreeMap<String, Pooled> {
+    let Some((first, others)) = looks.split_first() else {
+        return BTreeMap::new();
+    };
+    first
+        .pool
+        .iter()
+        .filter_map(|(server, state)| {
+            let elsewhere = others.iter().map(|look| look.pool.get(server).copied());
+            let elsewhere = elsewhere.collect::<Option<Vec<_>>>()?;
+            let state = elsewhere.into_iter().fold(*state, Pooled::max);
+            Some((server.clone(), state))
+        })
+        .collect()
+}
+
+/// What is new of a pool.
+fn news(before: &BTreeMap<String, Pooled>, now: &BTreeMap<String, Pooled>) -> Vec<PoolServer> {
+    let gone = before.keys().filter(|server| !now.contains_key(*server));
+    let gone = gone.map(|server| (server, Pooled::Out));
+    let changed = now
+        .iter()
+        .filter(|(server, state)| before.get(*server) != Some(state));
+    gone.chain(changed.map(|(server, state)| (server, *state)))
+        .map(|(server, state)| PoolServer {
+            server: server.clone(),
+            state,
+        })
+        .collect()
 }
 
 /// Where the statistics are: `/haproxy?stats;csv` under a bare base address.
@@ -174,7 +218,9 @@ fn read(csv: &[u8], backend: &str) -> Result<Look, String> {
     let (stot, req_tot, hrsp_5xx) = (column("stot")?, column("req_tot")?, column("hrsp_5xx")?);
     let (econ, eresp) = (column("econ")?, column("eresp")?);
     let (wretr, wredis) = (column("wretr")?, column("wredis")?);
-    let (mut rows, mut servers) = (BTreeMap::new(), BTreeMap::new());
+    // Every HAProxy has this column; what takes requests is not worth being blind for.
+    let status = column("status").ok();
+    let (mut rows, mut servers, mut pool) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
     let (mut found, mut backends) = (None, vec![]);
     for record in reader.records() {
         let record = record.map_err(|error| format!("no CSV: {error}"))?;
@@ -211,6 +257,15 @@ fn read(csv: &[u8], backend: &str) -> Result<Look, String> {
             }
             (true, "FRONTEND") | (false, _) => {}
             (true, server) => {
+                // `UP 9/11` is on its way down and takes requests until it is there.
+                let takes = |status: &str| status.starts_with("UP") || status == "no check";
+                if status.is_some_and(|column| takes(text(column))) {
+                    let state = match some(stot)? {
+                        0 => Pooled::Up,
+                        _ => Pooled::Serving,
+                    };
+                    pool.insert(server.to_owned(), state);
+                }
                 if let Some(seconds) = counter(lastchg)? {
                     servers.insert(server.to_owned(), seconds);
                 }
@@ -230,6 +285,7 @@ fn read(csv: &[u8], backend: &str) -> Result<Look, String> {
         retries,
         redispatches,
         servers,
+        pool,
         rows,
     })
 }

@@ -57,6 +57,8 @@ type Whose = (RunId, ProbeName, usize);
 struct Memory {
     /// The last look at the counters of each balancer.
     looks: BTreeMap<String, haproxy::Look>,
+    /// The pool of those balancers, as last told.
+    pool: BTreeMap<String, crate::model::experiment::Pooled>,
     /// The part of a bad request that rounding has left over, 0 to 1.
     carried: f64,
     /// The time of the last bucket that was counted.

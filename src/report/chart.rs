@@ -218,6 +218,7 @@ impl Chart<'_> {
             steady: a.steady.zip(b.steady).map(|(a, b)| a.max(b)),
             staged: a.staged.zip(b.staged).map(|(a, b)| a.max(b)),
             healthy: a.healthy.zip(b.healthy).map(|(a, b)| a.max(b)),
+            rotation: a.rotation.zip(b.rotation).map(|(a, b)| a.max(b)),
             ..a
         })
     }

@@ -11,7 +11,9 @@ use crate::model::gate::{Answer, GateAnswer, GateName, Judgement};
 use crate::model::ids::{IntentId, ProbeName};
 use crate::model::plan::{Plan, PlannedApp, Slot, Step, Target};
 use crate::model::policy::{ApprovalMode, ApprovalRule, BlastRadius, Mode, RateLimit};
-use crate::model::report::{EvidencePoint, Harm, HealthPoint, KillRecovery, Report, SCHEMA};
+use crate::model::report::{
+    EvidencePoint, Harm, HealthPoint, KillRecovery, Origin, Report, SCHEMA, Stage, StageSummary,
+};
 use crate::model::run::{Aborted, Intent, IntentState};
 use crate::model::verdict::{
     Counts, Difference, HypothesisResult, LatencyDifference, Outcome, Pair, Verdict,
@@ -236,10 +238,24 @@ fn recovery(step: u32, second: f64, stages: [Option<f64>; 4]) -> KillRecovery {
         capacity,
         steady,
         staged: None,
+        rotation: None,
         healthy: None,
         origins: Default::default(),
         by_order: false,
         felt: vec![],
+    }
+}
+
+/// One stage over several kills: its median and its worst in seconds, and whether the worst was not seen to end.
+fn over_all(stage: Stage, kills: u32, median: f64, (worst, open): (f64, bool)) -> StageSummary {
+    let ms = |seconds: f64| (seconds * 1e3).round() as u64;
+    StageSummary {
+        stage,
+        kills,
+        censored: u32::from(open),
+        median_ms: Some(ms(median)),
+        worst_ms: ms(worst),
+        worst_is_censored: open,
     }
 }
 
@@ -396,6 +412,12 @@ pub(crate) fn held() -> Report {
         ));
         report.judgements.push(judgement(step, second - 0.3, None));
     }
+    report.stages = vec![
+        over_all(Stage::Gone, 3, 0.9, (0.9, false)),
+        over_all(Stage::Running, 3, 6.1, (6.1, false)),
+        over_all(Stage::Capacity, 3, 20.2, (21.2, false)),
+        over_all(Stage::Steady, 3, 50.0, (51.0, false)),
+    ];
     report.harm = vec![
         Harm {
             probe: "cart-edge".into(),
@@ -491,6 +513,17 @@ pub(crate) fn slots() -> Report {
                 .push(recovery(step, at, [0.9, 6.1, 18.4, 41.0].map(Some)));
         }
     }
+    for kill in &mut report.recoveries {
+        kill.rotation = Some(kill.killed + TimeDelta::milliseconds(20_500));
+        kill.origins.insert(Stage::Rotation, Origin::Balancer);
+    }
+    report.stages = vec![
+        over_all(Stage::Gone, 5, 0.9, (0.9, false)),
+        over_all(Stage::Running, 5, 6.1, (6.1, false)),
+        over_all(Stage::Rotation, 5, 20.5, (20.5, false)),
+        over_all(Stage::Capacity, 5, 18.4, (18.4, false)),
+        over_all(Stage::Steady, 5, 41.0, (41.0, false)),
+    ];
     report.ended = Some(at(1_010.0));
     let counts = |at: f64| {
         let mut counts = Counts::default();
@@ -604,6 +637,12 @@ pub(crate) fn disproved() -> Report {
     report
         .recoveries
         .push(recovery(2, 121.4, [Some(1.1), None, None, None]));
+    report.stages = vec![
+        over_all(Stage::Gone, 2, 0.9, (1.1, false)),
+        over_all(Stage::Running, 2, 6.1, (308.6, true)),
+        over_all(Stage::Capacity, 2, 19.4, (308.6, true)),
+        over_all(Stage::Steady, 2, 51.0, (308.6, true)),
+    ];
     report.judgements.push(judgement(1, 62.9, None));
     report.judgements.push(judgement(2, 121.1, None));
     report.judgements.push(judgement(
@@ -696,6 +735,7 @@ pub(crate) fn open() -> Report {
 pub(crate) fn rehearsed() -> Report {
     let mut report = held();
     report.run = "r-REHEARSE".into();
+    report.stages.clear();
     report.plan.mode = Mode::Rehearse;
     for intent in &mut report.intents {
         intent.sham = true;

@@ -2,9 +2,11 @@
 //! traffic, servers that die, reloads, two balancers.
 
 use crate::support::daemons::{PATIENCE, free_port, start, until_it_listens};
-use heartbreak::model::experiment::{Haproxy, Masked, ProbeSpec, Reading, Role, Source};
+use heartbreak::model::experiment::{Haproxy, Masked, Pooled, ProbeSpec, Reading, Role, Source};
 use heartbreak::ports::prober::Prober;
 use heartbreak::probes::{ProbeOptions, Probes};
+use std::collections::BTreeMap;
+use std::path::Path;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::process::Child;
@@ -49,27 +51,31 @@ struct Balancer {
     process: Child,
 }
 
+/// The parts of marathon-lb's template that matter here, with its numbers.
+fn write_config(folder: &Path, [stats, front, tcp]: [u16; 3], servers: &[u16]) {
+    let lines = |prefix: &str| -> String {
+        let line = |port| format!("  server {prefix}_{port} 127.0.0.1:{port} check inter 2s fall 11\n");
+        servers.iter().map(line).collect()
+    };
+    let config = format!(
+        "global\n  maxconn 1000\n\
+         defaults\n  retries 3\n  backlog 1000\n  timeout connect 3s\n  timeout client 30s\n  timeout server 30s\n  option redispatch\n  option dontlognull\n\
+         listen stats\n  bind 127.0.0.1:{stats}\n  mode http\n  stats enable\n  monitor-uri /_haproxy_health_check\n\
+         frontend shop_cart_10000\n  bind 127.0.0.1:{front}\n  mode http\n  use_backend shop_cart_10000\n\
+         frontend shop_cart_10001\n  bind 127.0.0.1:{tcp}\n  mode tcp\n  use_backend shop_cart_10001\n\
+         backend shop_cart_10000\n  balance roundrobin\n  mode http\n  option forwardfor\n{}\
+         backend shop_cart_10001\n  balance roundrobin\n  mode tcp\n{}",
+        lines("http"),
+        lines("tcp"),
+    );
+    std::fs::write(folder.join("haproxy.cfg"), config).expect("written");
+}
+
 impl Balancer {
-    /// The parts of marathon-lb's template that matter here, with its numbers.
     async fn start(servers: &[u16]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let (stats, front, tcp) = (free_port(), free_port(), free_port());
-        let lines = |prefix: &str| -> String {
-            let line = |port| format!("  server {prefix}_{port} 127.0.0.1:{port} check inter 2s fall 11\n");
-            servers.iter().map(line).collect()
-        };
-        let config = format!(
-            "global\n  maxconn 1000\n\
-             defaults\n  retries 3\n  backlog 1000\n  timeout connect 3s\n  timeout client 30s\n  timeout server 30s\n  option redispatch\n  option dontlognull\n\
-             listen stats\n  bind 127.0.0.1:{stats}\n  mode http\n  stats enable\n  monitor-uri /_haproxy_health_check\n\
-             frontend shop_cart_10000\n  bind 127.0.0.1:{front}\n  mode http\n  use_backend shop_cart_10000\n\
-             frontend shop_cart_10001\n  bind 127.0.0.1:{tcp}\n  mode tcp\n  use_backend shop_cart_10001\n\
-             backend shop_cart_10000\n  balance roundrobin\n  mode http\n  option forwardfor\n{}\
-             backend shop_cart_10001\n  balance roundrobin\n  mode tcp\n{}",
-            lines("http"),
-            lines("tcp"),
-        );
-        std::fs::write(folder.path().join("haproxy.cfg"), config).expect("written");
+        write_config(folder.path(), [stats, front, tcp], servers);
         let process = start(
             "haproxy",
             &["-db", "-f", "haproxy.cfg"].map(str::to_owned),
@@ -86,6 +92,11 @@ impl Balancer {
             until_it_listens(port, &mut balancer.process, balancer.folder.path()).await;
         }
         balancer
+    }
+
+    /// Other servers than before, from the next reload on.
+    fn has(&self, servers: &[u16]) {
+        write_config(self.folder.path(), [self.stats, self.front, self.tcp], servers);
     }
 
     /// As marathon-lb does at every change of tasks: a new process takes over the ports.
@@ -164,6 +175,17 @@ impl Look {
         }
     }
 
+    /// What is new of the servers.
+    async fn pool(&self) -> BTreeMap<String, Pooled> {
+        match self.reading().await {
+            Reading::Seen { detail, .. } => {
+                let news = detail.into_iter().flat_map(|detail| detail.pool);
+                news.map(|news| (news.server, news.state)).collect()
+            }
+            Reading::Blind { why } => panic!("blind: {why}"),
+        }
+    }
+
     async fn blind(&self, words: &str) {
         match self.reading().await {
             Reading::Blind { why } => assert!(why.contains(words), "{why}"),
@@ -213,6 +235,33 @@ async fn a_reload_is_one_blind_look_even_where_no_counter_of_the_app_shows_it() 
 
     balancer.reloads().await;
     look.blind("was reloaded").await;
+}
+
+#[tokio::test]
+async fn a_replacement_is_told_of_when_the_balancer_has_sent_it_a_session() {
+    let (mut one, two) = (Server::start().await, Server::start().await);
+    let mut balancer = Balancer::start(&[one.port, two.port]).await;
+    let look = Look::at(&[&balancer], "shop_cart_10000");
+    let name = |server: &Server| format!("http_{}", server.port);
+    look.blind("the first look").await;
+    balancer.requests(20).await;
+    let told = look.pool().await;
+    assert_eq!(
+        told,
+        BTreeMap::from([(name(&one), Pooled::Serving), (name(&two), Pooled::Serving)])
+    );
+    balancer.requests(4).await;
+    assert_eq!(look.pool().await, BTreeMap::new(), "nothing is new");
+
+    one.killed().await;
+    let three = Server::start().await;
+    balancer.has(&[two.port, three.port]);
+    balancer.reloads().await;
+    look.blind("was reloaded").await;
+    balancer.requests(20).await;
+    let told = look.pool().await;
+    assert_eq!(told.get(&name(&one)), Some(&Pooled::Out));
+    assert_eq!(told.get(&name(&three)), Some(&Pooled::Serving));
 }
 
 #[tokio::test]

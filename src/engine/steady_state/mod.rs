@@ -14,6 +14,7 @@ pub mod latency;
 pub mod lines;
 pub mod monitor;
 pub mod recovery;
+mod rotation;
 mod stages;
 pub mod verdict;
 

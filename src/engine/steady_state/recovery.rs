@@ -2,6 +2,7 @@
 //!
 //! Everything is read off what was seen; what was not seen stays `None` and is shown as censored.
 
+use super::rotation;
 use super::stages::{self, Replaced};
 use super::{Tick, covers, felt, later, stretch};
 use crate::model::experiment::{Hypothesis, Reading, Role, Sample};
@@ -40,6 +41,7 @@ pub fn recoveries(
         .ids()
         .map(|app| (app, stages::replacements(&kills, app, health)))
         .collect();
+    let rotations = rotation::rotations(plan, &kills, samples);
     let mut found = vec![];
     for (index, intent) in kills.iter().enumerate() {
         let apps: BTreeSet<_> = intent.targets.iter().map(|t| &t.app).collect();
@@ -51,6 +53,11 @@ pub fn recoveries(
                 kill.reach((Stage::Staged, Origin::TaskRow, rows.staged));
                 kill.reach((Stage::Running, Origin::TaskRow, rows.running));
                 kill.reach((Stage::Healthy, Origin::HealthResult, rows.healthy));
+            }
+            if let Some(seen) = rotations.get(index).copied().flatten() {
+                kill.origins.insert(Stage::Rotation, Origin::Balancer);
+                kill.rotation = seen.at;
+                kill.by_order |= seen.by_order;
             }
             let steady = kill
                 .capacity
@@ -136,6 +143,7 @@ impl KillRecovery {
             Stage::Staged => self.staged = at,
             Stage::Running => self.running = at,
             Stage::Healthy => self.healthy = at,
+            Stage::Rotation => self.rotation = at,
             Stage::Capacity => self.capacity = at,
             Stage::Steady => self.steady = at,
         }
@@ -154,6 +162,7 @@ fn seen_by_looks<'a>(intent: &Intent, health: impl Iterator<Item = &'a HealthPoi
         staged: None,
         running: None,
         healthy: None,
+        rotation: None,
         capacity: None,
         steady: None,
         origins: BTreeMap::from([(Stage::Killed, origin)]),

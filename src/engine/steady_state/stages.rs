@@ -84,8 +84,12 @@ pub(super) fn summaries(recoveries: &[KillRecovery], until: Option<DateTime<Utc>
     Stage::ALL
         .iter()
         .filter_map(|stage| {
+            // Where no load balancer was looked at, the rotation is unknown, which is not "longer than".
+            let watched =
+                |kill: &&KillRecovery| *stage != Stage::Rotation || kill.origins.contains_key(stage);
             let times: Vec<(TimeDelta, bool)> = recoveries
                 .iter()
+                .filter(watched)
                 .map(|kill| match stage.of(kill) {
                     Some(at) => (at - kill.killed, false),
                     None => (until.map_or(TimeDelta::zero(), |end| end - kill.killed), true),
@@ -99,7 +103,8 @@ pub(super) fn summaries(recoveries: &[KillRecovery], until: Option<DateTime<Utc>
 /// One stage: `(time, whether it is only known that it took longer)`.
 fn summary(stage: Stage, times: &[(TimeDelta, bool)]) -> Option<StageSummary> {
     let censored = times.iter().filter(|(_, open)| *open).count();
-    if times.is_empty() || censored == times.len() && stage != Stage::Capacity && stage != Stage::Steady {
+    let always_watched = matches!(stage, Stage::Rotation | Stage::Capacity | Stage::Steady);
+    if times.is_empty() || censored == times.len() && !always_watched {
         // A stage that nobody reported says nothing about recovery.
         return None;
     }

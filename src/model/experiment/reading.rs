@@ -64,6 +64,31 @@ pub struct Detail {
     /// Harm that a load balancer kept from its users.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub masked: Option<Masked>,
+    /// Servers of a load balancer of which something is new since the last sample that told of them; at
+    /// first all that take requests.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub pool: Vec<PoolServer>,
+}
+
+/// What a load balancer does with one of its servers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PoolServer {
+    /// Its name there.
+    pub server: String,
+    /// What is done with it.
+    pub state: Pooled,
+}
+
+/// Whether a load balancer sends requests to a server. With several balancers all have to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Pooled {
+    /// It is down, held back or not known there any more.
+    Out,
+    /// It is up, and has had no session since the balancer began to count.
+    Up,
+    /// It is up, and has had one.
+    Serving,
 }
 
 fn is_zero(number: &u32) -> bool {

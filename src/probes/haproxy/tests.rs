@@ -147,3 +147,43 @@ fn the_statistics_are_at_their_usual_place_unless_another_is_written() {
         assert_eq!(address(written).unwrap().as_str(), asked);
     }
 }
+
+#[test]
+fn a_server_is_pooled_where_every_balancer_sends_it_requests_and_only_news_is_told() {
+    let pool = |rows: &[(&str, &str, u64)]| {
+        let mut text = format!("{HEAD}\nstats,FRONTEND,1,,,,,OPEN,,1,0,\n");
+        for (name, status, sessions) in rows {
+            text.push_str(&format!(
+                "cart,{name},{sessions},0,0,0,0,{status},9,{sessions},0,\n"
+            ));
+        }
+        text.push_str("cart,BACKEND,1,0,0,0,0,UP,9,1,0,\n");
+        read(text.as_bytes(), "cart").unwrap()
+    };
+    let left = pool(&[
+        ("a", "UP", 3),
+        ("b", "UP 9/11", 0),
+        ("c", "no check", 1),
+        ("d", "DOWN", 9),
+        ("e", "MAINT", 9),
+        ("f", "UP", 1),
+    ]);
+    let right = pool(&[("a", "UP", 0), ("b", "UP", 0), ("c", "UP", 0), ("d", "UP", 1)]);
+    let both = pool_of(&[&left, &right]);
+    let told = |before: &BTreeMap<String, Pooled>, now| -> Vec<(String, Pooled)> {
+        news(before, now)
+            .into_iter()
+            .map(|n| (n.server, n.state))
+            .collect()
+    };
+    let first = [("a", Pooled::Serving), ("b", Pooled::Up), ("c", Pooled::Serving)];
+    let first = first.map(|(server, state)| (server.to_owned(), state));
+    assert_eq!(told(&BTreeMap::new(), &both), first);
+    assert_eq!(told(&both, &both), []);
+    let later = pool_of(&[&pool(&[("b", "UP", 2), ("c", "UP", 1)])]);
+    assert_eq!(
+        told(&both, &later),
+        [("a".to_owned(), Pooled::Out), ("b".to_owned(), Pooled::Serving)]
+    );
+    assert_eq!(pool_of(&[]), BTreeMap::new());
+}

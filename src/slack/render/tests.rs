@@ -370,6 +370,7 @@ fn report_of(t: &str) -> Report {
             capacity: Some(at(120)),
             steady: None,
             staged: None,
+            rotation: None,
             healthy: None,
             origins: Default::default(),
             by_order: false,

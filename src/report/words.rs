@@ -32,6 +32,13 @@ pub(super) fn some(n: u64, one: &str, many: &str) -> String {
     format!("{} {}", count(n), if n == 1 { one } else { many })
 }
 
+/// With a capital at its beginning.
+pub(super) fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    let first = letters.next().into_iter().flat_map(char::to_uppercase);
+    first.chain(letters).collect()
+}
+
 /// A share from 0 to 1 as per cent. Something is never shown as nothing, and not quite all never as all.
 pub(super) fn percent(share: f64) -> String {
     let p = share * 100.0;

@@ -2,9 +2,9 @@
 
 use super::{Block, Cell, Mark, Table, code, text};
 use crate::model::experiment::Control;
-use crate::model::report::{KillRecovery, Report};
+use crate::model::report::{KillRecovery, Report, Stage, StageSummary};
 use crate::model::verdict::{Counts, Difference, HypothesisResult};
-use crate::report::words::{clock, count, percent, points, seconds, some};
+use crate::report::words::{capital, clock, count, percent, points, seconds, some};
 use chrono::{DateTime, TimeDelta, Utc};
 
 /// How long a stage took, or for how long at least it was not reached.
@@ -26,25 +26,31 @@ fn real_recoveries(report: &Report) -> impl Iterator<Item = &KillRecovery> {
         .filter(|r| !report.intents.iter().any(|i| i.step == r.step && i.sham))
 }
 
-/// Median and worst of one stage; a censored value is longer than any that was seen.
-fn summary(report: &Report, pick: fn(&KillRecovery) -> Option<DateTime<Utc>>) -> Option<String> {
-    let mut times: Vec<(bool, TimeDelta)> = real_recoveries(report)
-        .map(|r| match pick(r) {
-            Some(at) => (false, at - r.killed),
-            None => (true, report.ended.unwrap_or(r.killed) - r.killed),
-        })
-        .collect();
-    times.sort();
-    let say = |(censored, time): &(bool, TimeDelta)| match (censored, report.ended) {
-        (false, _) => seconds(*time),
-        (true, Some(_)) => format!("> {}", seconds(*time)),
-        (true, None) => "not seen yet".into(),
+/// Median and worst of one stage, as the record has them.
+fn summary(stage: &StageSummary) -> String {
+    let time = |ms: u64| seconds(TimeDelta::milliseconds(i64::try_from(ms).unwrap_or(i64::MAX)));
+    let worst = if stage.worst_is_censored { "> " } else { "" };
+    let median = match stage.median_ms {
+        Some(ms) => time(ms),
+        None => "not reached by half of the kills".into(),
     };
-    Some(format!(
-        "median {}, worst {}",
-        say(times.get((times.len().max(1) - 1) / 2)?),
-        say(times.last()?)
-    ))
+    let open = match stage.censored {
+        0 => String::new(),
+        censored => format!(", {censored} not seen to the end"),
+    };
+    format!(
+        "median {median}, worst {worst}{} ({}{open})",
+        time(stage.worst_ms),
+        some(stage.kills.into(), "kill", "kills")
+    )
+}
+
+/// When a load balancer had the replacements in rotation; unknown where none was looked at.
+fn rotation(report: &Report, recovery: &KillRecovery) -> Cell {
+    match recovery.origins.contains_key(&Stage::Rotation) {
+        true => stage(report, recovery, recovery.rotation),
+        false => Cell::Word(Mark::Nothing, "unknown".into()),
+    }
 }
 
 pub(super) fn recoveries(report: &Report) -> Vec<Block> {
@@ -64,6 +70,7 @@ pub(super) fn recoveries(report: &Report) -> Vec<Block> {
                 text(format!("{victims}{of}")),
                 stage(report, r, r.gone),
                 stage(report, r, r.running),
+                rotation(report, r),
                 stage(report, r, r.capacity),
                 stage(report, r, r.steady),
             ]
@@ -80,11 +87,26 @@ pub(super) fn recoveries(report: &Report) -> Vec<Block> {
         return vec![Block::Text(why.into())];
     }
     let mut blocks = vec![];
-    if let Some(capacity) = summary(report, |r| r.capacity) {
-        blocks.push(Block::Strong(format!("Capacity restored: {capacity}.")));
+    let of = |stage: Stage| report.stages.iter().find(|s| s.stage == stage);
+    if let Some(capacity) = of(Stage::Capacity) {
+        blocks.push(Block::Strong(format!(
+            "Capacity restored: {}.",
+            summary(capacity)
+        )));
     }
-    if let Some(steady) = summary(report, |r| r.steady) {
-        blocks.push(Block::Text(format!("Steady again: {steady}.")));
+    let others = Stage::ALL.into_iter().filter(|stage| *stage != Stage::Capacity);
+    let said: Vec<String> = others
+        .filter_map(|stage| Some(format!("{}: {}.", capital(stage.words()), summary(of(stage)?))))
+        .collect();
+    if !said.is_empty() {
+        blocks.push(Block::List(said));
+    }
+    if !real_recoveries(report).any(|r| r.origins.contains_key(&Stage::Rotation)) {
+        blocks.push(Block::Text(
+            "When replacements were in rotation is unknown: no probe looked at the servers of a load balancer before \
+             the kill."
+                .into(),
+        ));
     }
     blocks.push(Block::Table(Table {
         head: vec![
@@ -93,13 +115,15 @@ pub(super) fn recoveries(report: &Report) -> Vec<Block> {
             "Tasks",
             "Gone",
             "Replacement runs",
+            "In rotation",
             "Capacity restored",
             "Steady again",
         ],
         rows,
     }));
     blocks.push(Block::Text(
-        "Times count from the answer to the kill request. “> 300 s” means: not reached in the 300 s that were watched."
+        "Times count from the answer to the kill request. “> 300 s” means: not reached in the 300 s that were watched; \
+         such a time counts for a median for as long as it was watched (Kaplan and Meier)."
             .into(),
     ));
     blocks
@@ -342,21 +366,79 @@ mod tests {
     #[test]
     fn what_was_not_reached_is_never_shorter_than_what_was() {
         let report = sample::disproved();
+        let of = |stage: Stage| summary(report.stages.iter().find(|s| s.stage == stage).unwrap());
         assert_eq!(
-            summary(&report, |r| r.capacity).unwrap(),
-            "median 19.4 s, worst > 309 s"
+            of(Stage::Capacity),
+            "median 19.4 s, worst > 309 s (2 kills, 1 not seen to the end)"
         );
-        assert_eq!(summary(&report, |r| r.gone).unwrap(), "median 0.9 s, worst 1.1 s");
-        let mut open = report;
+        assert_eq!(of(Stage::Gone), "median 0.9 s, worst 1.1 s (2 kills)");
+        let never = StageSummary {
+            median_ms: None,
+            censored: 2,
+            ..report.stages[0]
+        };
+        assert_eq!(
+            summary(&never),
+            "median not reached by half of the kills, worst 1.1 s (2 kills, 2 not seen to the end)"
+        );
+        let mut open = report.clone();
         open.ended = None;
-        assert_eq!(
-            summary(&open, |r| r.capacity).unwrap(),
-            "median 19.4 s, worst not seen yet"
-        );
         assert_eq!(
             stage(&open, &open.recoveries[1], None),
             Cell::Word(Mark::Unsure, "not seen".into())
         );
+    }
+
+    #[test]
+    fn medians_come_from_the_record_and_from_nowhere_else() {
+        let mut report = sample::held();
+        let said = |report: &Report| {
+            recoveries(report)
+                .into_iter()
+                .map(|block| match block {
+                    Block::Text(text) | Block::Strong(text) => text,
+                    Block::List(list) => list.join("\n"),
+                    _ => String::new(),
+                })
+                .collect::<Vec<_>>()
+                .join("\n")
+        };
+        assert!(
+            said(&report).contains("Capacity restored: median 20.2 s"),
+            "{}",
+            said(&report)
+        );
+        for stage in &mut report.stages {
+            stage.median_ms = Some(7_700);
+        }
+        assert_eq!(said(&report).matches("median 7.7 s").count(), report.stages.len());
+        report.stages.clear();
+        assert!(!said(&report).contains("median 7"), "{}", said(&report));
+    }
+
+    #[test]
+    fn a_rotation_is_shown_censored_or_said_to_be_unknown() {
+        let report = sample::held();
+        let mut kill = report.recoveries[0].clone();
+        kill.origins.clear();
+        assert_eq!(
+            rotation(&report, &kill),
+            Cell::Word(Mark::Nothing, "unknown".into())
+        );
+        kill.origins
+            .insert(Stage::Rotation, crate::model::report::Origin::Balancer);
+        assert_eq!(
+            rotation(&report, &kill),
+            Cell::Word(Mark::Unsure, "> 199 s".into())
+        );
+        kill.rotation = Some(kill.killed + TimeDelta::milliseconds(21_500));
+        assert_eq!(rotation(&report, &kill), text("21.5 s"));
+        let unknown = |report: &Report| {
+            recoveries(report)
+                .iter()
+                .any(|b| matches!(b, Block::Text(text) if text.contains("in rotation is unknown")))
+        };
+        assert!(unknown(&sample::disproved()) && !unknown(&sample::slots()));
     }
 
     #[test]

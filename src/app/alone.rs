@@ -403,7 +403,7 @@ pub async fn audit_verify(args: AuditArgs) -> Result<String, Trouble> {
     ))
 }
 
-/// `schema`: JSON Schema of what people write.
+/// `schema`: JSON Schema of what people write, and of what is written for them.
 pub fn schema(of: Schema) -> Result<String, Trouble> {
     match of {
         Schema::Policy => Ok(policy::schema()),
@@ -411,12 +411,6 @@ pub fn schema(of: Schema) -> Result<String, Trouble> {
             serde_json::to_string_pretty(&schemars::schema_for!(crate::settings::SettingsFile))
                 .map_err(|error| Trouble::new(Exit::Ours, error.to_string()))
         }
-        Schema::Report => Err(Trouble::new(
-            Exit::Usage,
-            format!(
-                "the schema of {} is not published yet",
-                crate::model::report::SCHEMA
-            ),
-        )),
+        Schema::Report => Ok(crate::report::schema()),
     }
 }

@@ -3,10 +3,11 @@
 use super::command::Person;
 use super::ids::PlanDigest;
 use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A person's yes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Approval {
     /// Who said it.
     pub by: Person,
@@ -17,7 +18,7 @@ pub struct Approval {
 }
 
 /// A person's no; ends the run.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Denial {
     /// Who said it.
     pub by: Person,

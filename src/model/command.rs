@@ -2,11 +2,12 @@
 
 use super::ids::{AppId, PersonId, PlanDigest, PolicyName, RunId};
 use chrono::{DateTime, NaiveDate, Utc};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// Somebody who asks. Identity is `id`; the name is for display and never decides.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Person {
     /// Slack user id, or the name of an API token.
     pub id: PersonId,
@@ -25,7 +26,7 @@ impl fmt::Display for Person {
 }
 
 /// A door.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Via {
     /// Slack, signature checked.
@@ -54,7 +55,7 @@ impl fmt::Display for Via {
 
 /// What somebody may ask for. Slack members of the workspace are `Operator`, plus approver where a
 /// policy names them; people in the settings' admin list are `Admin`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     /// Look.

@@ -10,12 +10,13 @@ pub use source::{
 };
 
 use super::ids::{AppId, ProbeName};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::time::Duration;
 
 /// A share from 0 to 1, kept in parts per million so that digests need no floats.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Share(pub u32);
 
@@ -40,7 +41,7 @@ impl fmt::Display for Share {
 }
 
 /// The steady state that an experiment claims will survive (`steady-state` §2.7).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Hypothesis {
     /// Distance of samples, 200 ms to 60 s.
     pub interval: Duration,
@@ -100,7 +101,7 @@ impl Hypothesis {
 }
 
 /// How control and experiment are told apart (`steady-state` §3).
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", tag = "design")]
 pub enum Control {
     /// The same app before the first kill: the weakest design.
@@ -171,7 +172,7 @@ impl Control {
 }
 
 /// Which of the two groups a probe looks at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Group {
     /// The app that is left alone.
@@ -181,7 +182,7 @@ pub enum Group {
 }
 
 /// The stretch before the first kill, in which the steady state has to show itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Baseline {
     /// At least this long.
     pub at_least: Duration,
@@ -190,7 +191,7 @@ pub struct Baseline {
 }
 
 /// What counts as recovered after a kill.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Recovery {
     /// Within this time of the last kill, otherwise "not recovered".
     pub within: Duration,
@@ -199,7 +200,7 @@ pub struct Recovery {
 }
 
 /// What missing samples do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Blindness {
     /// Missed samples in a row that close the kill gate.
     pub hold_fire_after: u32,
@@ -208,7 +209,7 @@ pub struct Blindness {
 }
 
 /// How to look.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ProbeSpec {
     /// Unique in the policy.
     pub name: ProbeName,
@@ -267,7 +268,7 @@ impl ProbeSpec {
 }
 
 /// What a measured number has to be.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum ValueRule {
     /// Between two ends, both included; at least one is there.
@@ -314,7 +315,7 @@ impl fmt::Display for ValueRule {
 
 /// A limit line that follows a control: `max(limit, ratio × upper 95 % bound of the control's last
 /// window)`. It loosens the limit line, never the hard line and never the budget.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Relative {
     /// How many times the control's bad share is tolerated, in per cent: 200 is twice.
     pub ratio_percent: u32,
@@ -323,7 +324,7 @@ pub struct Relative {
 }
 
 /// What a probe's samples decide.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     /// Gate, abort and verdict.
@@ -335,7 +336,7 @@ pub enum Role {
 }
 
 /// A declared, bounded lift of the limit after a kill.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Dip {
     /// The line meanwhile.
     pub max: Share,
@@ -344,7 +345,7 @@ pub struct Dip {
 }
 
 /// Why a run was, or has to be, aborted.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", tag = "rule")]
 pub enum AbortCause {
     /// The sequential detector had enough evidence.

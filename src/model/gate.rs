@@ -2,6 +2,7 @@
 
 use super::ids::{PlanDigest, RunId};
 use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -9,7 +10,7 @@ use std::fmt;
 ///
 /// `engine::gates` registers one file for each; a judgement that does not name all of them gives no
 /// permit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum GateName {
     /// Is the operator stopped?
@@ -118,7 +119,7 @@ impl fmt::Display for GateName {
 }
 
 /// What the pager says, where one can be asked.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", tag = "pager", content = "why")]
 pub enum PagerAnswer {
     /// The settings name none: the gate passes and says so.
@@ -132,7 +133,7 @@ pub enum PagerAnswer {
 }
 
 /// What one gate says.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", tag = "answer", content = "why")]
 pub enum Answer {
     /// Yes, and why, with the numbers.
@@ -165,7 +166,7 @@ impl Answer {
 }
 
 /// The answer of one gate, by name.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct GateAnswer {
     /// Which gate.
     pub gate: GateName,
@@ -175,7 +176,7 @@ pub struct GateAnswer {
 }
 
 /// The answers of all gates about one step of one plan, at one moment.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[must_use = "a judgement that nobody reads protects nobody"]
 pub struct Judgement {
     /// The run.

@@ -12,6 +12,7 @@ use super::ids::{
 use super::policy::{ApprovalRule, Attribute, BlastRadius, Mode, RateLimit};
 use super::snapshot::{App, Task};
 use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -19,7 +20,7 @@ use std::fmt;
 use std::time::Duration;
 
 /// What a run will do, with nothing left to choose.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Plan {
     /// The run that will execute it.
     pub run: RunId,
@@ -66,7 +67,7 @@ pub struct Plan {
 }
 
 /// One change: what goes out in one request.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Step {
     /// From 1.
     pub number: u32,
@@ -111,7 +112,7 @@ impl Step {
 
 /// A step's part in a design with sham slots (`steady-state` §3.2): two slots make a pair, one of them
 /// with a kill and one without, in an order that was drawn.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Slot {
     /// From 1.
     pub pair: u32,
@@ -120,7 +121,7 @@ pub struct Slot {
 }
 
 /// One task that will die.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Target {
     /// Its app.
     pub app: AppId,
@@ -139,7 +140,7 @@ pub struct Target {
 }
 
 /// The place that an outage hits, as it was when planned.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PlannedOutage {
     /// What makes agents one place.
     pub attribute: Attribute,
@@ -150,7 +151,7 @@ pub struct PlannedOutage {
 }
 
 /// An agent of a planned outage.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PlannedAgent {
     /// Its id.
     pub id: AgentId,

@@ -3,6 +3,7 @@
 use super::experiment::Hypothesis;
 use super::ids::{AppId, ClusterName, GroupId, PersonId, PolicyDigest, PolicyName};
 use chrono::{NaiveDate, NaiveTime, Weekday};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -42,7 +43,7 @@ pub struct Policy {
 }
 
 /// How far a policy goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
     /// Nothing is planned.
@@ -284,7 +285,7 @@ impl FaultSpec {
 }
 
 /// What agents of one place have in common, in Marathon's own words for constraint fields.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Attribute {
     /// `@hostname`: a place is one host.
@@ -451,7 +452,7 @@ pub enum MinGap {
 }
 
 /// The most that may be down because of us, at once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct BlastRadius {
     /// Tasks of one app. Zero means zero.
     pub max_tasks: u32,
@@ -478,7 +479,7 @@ impl BlastRadius {
 }
 
 /// How fast kills may follow each other: GCRA, and never more than `kills` in any stretch of `per`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RateLimit {
     /// Tasks killed.
     pub kills: u32,
@@ -489,7 +490,7 @@ pub struct RateLimit {
 }
 
 /// Whose yes is needed before a run.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ApprovalRule {
     /// Whether a person has to say yes.
     pub mode: ApprovalMode,
@@ -504,7 +505,7 @@ pub struct ApprovalRule {
 }
 
 /// Whether a person has to say yes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ApprovalMode {
     /// Yes, for every plan.

@@ -8,6 +8,7 @@ use super::plan::Plan;
 use super::run::{Aborted, Intent};
 use super::verdict::Verdict;
 use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -108,7 +109,7 @@ impl Form {
 }
 
 /// The whole record of one run.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Report {
     /// [`SCHEMA`].
     pub schema: String,
@@ -158,7 +159,7 @@ pub struct Report {
 }
 
 /// How many tasks of an app served at a moment.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct HealthPoint {
     /// When.
     pub at: DateTime<Utc>,
@@ -181,7 +182,7 @@ pub struct HealthPoint {
 }
 
 /// A task that was not there when the watch began, as its row says, by Marathon's clock.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FreshTask {
     /// Its id.
     pub task: TaskId,
@@ -196,7 +197,7 @@ pub struct FreshTask {
 }
 
 /// Evidence of one probe at a moment.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct EvidencePoint {
     /// When.
     pub at: DateTime<Utc>,
@@ -208,7 +209,7 @@ pub struct EvidencePoint {
 
 /// When each stage after a kill was reached, by app (`steady-state` §5.1). Absent values are censored: not
 /// seen before the run ended.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct KillRecovery {
     /// The step.
     pub step: u32,
@@ -247,7 +248,7 @@ pub struct KillRecovery {
 }
 
 /// A stage after a kill.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Stage {
     /// t0: the kill was answered.
@@ -310,7 +311,7 @@ impl Stage {
 }
 
 /// Where the moment of a stage comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Origin {
     /// Our clock, when the answer to the kill came.
@@ -349,7 +350,7 @@ impl Origin {
 
 /// What users felt of one kill, as one probe saw it: from the kill until the app was steady again, compared
 /// with times in which nothing was killed (`steady-state` §5.2).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Felt {
     /// Whose samples.
     pub probe: super::ids::ProbeName,
@@ -376,7 +377,7 @@ pub struct Felt {
 }
 
 /// One stage over all kills of a run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct StageSummary {
     /// Which.
     pub stage: Stage,
@@ -393,7 +394,7 @@ pub struct StageSummary {
 }
 
 /// What one probe counted while the run was armed.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Harm {
     /// Whose.
     pub probe: super::ids::ProbeName,

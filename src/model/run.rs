@@ -7,11 +7,12 @@ use super::ids::{IntentId, PlanDigest, RunId, TaskId};
 use super::plan::{Plan, Target};
 use super::verdict::Verdict;
 use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// Where a run is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Phase {
     /// The plan stands and waits for people.
@@ -62,7 +63,7 @@ impl fmt::Display for Phase {
 }
 
 /// A run as the journal tells it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Run {
     /// Its id.
     pub id: RunId,
@@ -117,7 +118,7 @@ impl Run {
 }
 
 /// When and why a run began to abort.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Aborted {
     /// Why.
     pub cause: AbortCause,
@@ -129,7 +130,7 @@ pub struct Aborted {
 }
 
 /// One decided kill: what was sent, or may have been.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Intent {
     /// Its id, sent as a header.
     pub id: IntentId,
@@ -168,7 +169,7 @@ impl Intent {
 }
 
 /// What is known of an intent (`reliability` §1.1).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", tag = "state")]
 pub enum IntentState {
     /// Durable; nothing is known of what followed.

@@ -1,12 +1,13 @@
 //! What a run taught about its hypothesis.
 
 use super::ids::{ProbeName, RunId};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
 
 /// How a run ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Outcome {
     /// Every planned step was taken.
@@ -28,7 +29,7 @@ impl fmt::Display for Outcome {
 }
 
 /// What a run taught about the hypothesis.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum HypothesisResult {
     /// Positive evidence for it.
@@ -53,7 +54,7 @@ impl fmt::Display for HypothesisResult {
 }
 
 /// The verdict on a run: two fields, never one (`steady-state` §7.1).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Verdict {
     /// How it ended.
     pub outcome: Outcome,
@@ -80,7 +81,7 @@ pub struct Verdict {
 }
 
 /// How far a design that collects pairs has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Progress {
     /// Pairs that count, of this run and of earlier ones.
     pub have: u32,
@@ -91,7 +92,7 @@ pub struct Progress {
 }
 
 /// Bad observations out of all.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Counts {
     /// Observations.
     pub observed: u64,
@@ -126,7 +127,7 @@ impl std::iter::Sum for Counts {
 /// rounded down to eight binary digits, which is less than 1 % off.
 ///
 /// Written as one text, `20480:3 20608:1`, so that a record stays readable.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(into = "String", try_from = "String")]
 pub struct Times(BTreeMap<u32, u32>);
 
@@ -186,7 +187,7 @@ impl TryFrom<String> for Times {
 }
 
 /// Two stretches of the same length, one of each group: a pair of slots, or the same block of time in both.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Pair {
     /// The run that measured it.
     pub run: RunId,
@@ -205,7 +206,7 @@ pub struct Pair {
 }
 
 /// Bad share of the experimental group against the control group, for one probe.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Difference {
     /// Whose samples.
     pub probe: ProbeName,
@@ -265,7 +266,7 @@ impl Difference {
 }
 
 /// The 99th percentile of the time of answers, experimental group over control group.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LatencyDifference {
     /// Answers of the experimental group that have a time.
     #[serde(default)]

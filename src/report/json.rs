@@ -32,10 +32,49 @@ pub fn read(text: &str) -> Result<Report, String> {
     serde_json::from_str(text).map_err(|error| format!("this report is damaged: {error}"))
 }
 
+/// `policies/report-schema.json`: JSON Schema of a `report.json`, for whoever reads reports by program. Fields
+/// that are not required are left out when there is nothing to say; further ones may come within a version.
+///
+/// # Panics
+///
+/// Never: a schema is plain data.
+pub fn schema() -> String {
+    let settings = schemars::generate::SchemaSettings::draft2020_12().for_serialize();
+    let mut schema = settings
+        .into_generator()
+        .into_root_schema_for::<Report>()
+        .to_value();
+    schema["properties"]["schema"]["const"] = SCHEMA.into();
+    let mut text = serde_json::to_string_pretty(&schema).expect("a schema is plain data");
+    text.push('\n');
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::report::sample;
+    use std::fs;
+    use std::path::Path;
+
+    /// That reports fit it is judged in `report`, by a library that nobody here wrote.
+    #[test]
+    fn the_schema_on_disk_is_the_schema_of_the_types() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("policies/report-schema.json");
+        if std::env::var_os("HEARTBREAK_WRITE_SCHEMA").is_some() {
+            fs::write(&path, schema()).unwrap();
+        }
+        let held = fs::read_to_string(&path).unwrap_or_default();
+        assert!(
+            held == schema(),
+            "policies/report-schema.json is behind: run this test with HEARTBREAK_WRITE_SCHEMA=1"
+        );
+        // What a reader has to rely on is promised, and what may be absent is not.
+        let schema: serde_json::Value = serde_json::from_str(&held).unwrap();
+        let required = schema["required"].as_array().unwrap();
+        assert!(required.contains(&"verdict".into()) && !required.contains(&"stages".into()));
+        assert_eq!(schema["properties"]["schema"]["const"], SCHEMA);
+    }
 
     #[test]
     fn what_was_written_is_read_back() {

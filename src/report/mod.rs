@@ -22,7 +22,7 @@ mod slots;
 mod trend;
 mod words;
 
-pub use json::read;
+pub use json::{read, schema};
 
 use crate::model::ids::RunId;
 use crate::model::past::AppPast;

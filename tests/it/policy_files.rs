@@ -87,3 +87,21 @@ async fn a_changed_file_counts_at_once_and_voids_what_was_asked_under_the_old_on
     assert_eq!(world.sim.kills().len(), 0);
     world.stop().await;
 }
+
+#[test]
+fn the_schemas_that_are_published_are_those_that_are_printed() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("policies");
+    for (of, file) in [("policy", "schema.json"), ("report", "report-schema.json")] {
+        let out = std::process::Command::new(env!("CARGO_BIN_EXE_heartbreak"))
+            .args(["schema", of])
+            .env_clear()
+            .output()
+            .expect("the binary can be run");
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        let published = std::fs::read_to_string(folder.join(file)).expect("it is published");
+        assert!(
+            String::from_utf8_lossy(&out.stdout) == published,
+            "{file} is not what `schema {of}` prints"
+        );
+    }
+}

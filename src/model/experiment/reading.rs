@@ -2,11 +2,12 @@
 
 use crate::model::ids::ProbeName;
 use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// What one tick of one probe has shown.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Sample {
     /// When the tick was due (the grid, not the answer).
     pub at: DateTime<Utc>,
@@ -17,7 +18,7 @@ pub struct Sample {
 }
 
 /// What was seen once.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Reading {
     /// Observations were made.
@@ -40,7 +41,7 @@ pub enum Reading {
 }
 
 /// What a reading tells beyond "so many, so many bad".
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Detail {
     /// Observations that were bad because nobody answered at all: refused, reset, timed out.
@@ -71,7 +72,7 @@ pub struct Detail {
 }
 
 /// What a load balancer does with one of its servers.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PoolServer {
     /// Its name there.
     pub server: String,
@@ -80,7 +81,7 @@ pub struct PoolServer {
 }
 
 /// Whether a load balancer sends requests to a server. With several balancers all have to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Pooled {
     /// It is down, held back or not known there any more.
@@ -96,7 +97,7 @@ fn is_zero(number: &u32) -> bool {
 }
 
 /// How long the stages of a request took, in milliseconds; a stage that was not reached is absent.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Phases {
     /// Resolving the host, once for all requests of a sample.
@@ -117,7 +118,7 @@ pub struct Phases {
 }
 
 /// What a load balancer made up for: its users saw no error, some of them a delay.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Masked {
     /// Attempts that were made again on the same server.

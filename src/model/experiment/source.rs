@@ -1,11 +1,12 @@
 //! Where samples come from, and what of an answer is good.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::time::Duration;
 
 /// Where samples come from. One file in `probes` for each.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Source {
     /// Requests on a fixed grid.
@@ -98,7 +99,7 @@ impl fmt::Display for Source {
 }
 
 /// Requests on a fixed grid, and which answers are good.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Http {
     /// `http` or `https`.
     pub url: String,
@@ -122,7 +123,7 @@ pub struct Http {
 }
 
 /// A span of HTTP status codes, both ends included.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct StatusRange {
     /// First.
     pub from: u16,
@@ -131,7 +132,7 @@ pub struct StatusRange {
 }
 
 /// What a JSON body has to say.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct JsonRule {
     /// A path by RFC 9535, such as `$.status`.
     pub path: String,
@@ -161,7 +162,7 @@ impl fmt::Display for JsonRule {
 }
 
 /// What is wanted at a path. Where the path leads to several values, each of them has to fit.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum JsonWant {
     /// This very value: a text, a number or a truth value.
@@ -180,7 +181,7 @@ pub enum JsonWant {
 }
 
 /// A decimal number as it was written, so that what is digested holds no float.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Decimal(String);
 
@@ -211,7 +212,7 @@ impl fmt::Display for Decimal {
 pub const SHARE_COUNTS_AS: u32 = 100;
 
 /// A query of Prometheus that gives one number.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Prometheus {
     /// Base address, without `/api/v1`.
     pub url: String,
@@ -226,7 +227,7 @@ pub struct Prometheus {
 }
 
 /// One backend on one or more HAProxy load balancers.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Haproxy {
     /// Base addresses of their statistics, such as `http://lb1:9090`; all are summed.
     pub lbs: Vec<String>,
@@ -235,7 +236,7 @@ pub struct Haproxy {
 }
 
 /// A series of Graphite.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Graphite {
     /// Base address, without `/render`.
     pub url: String,
@@ -244,7 +245,7 @@ pub struct Graphite {
 }
 
 /// A query of InfluxDB 1.x that gives one row.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Influxdb {
     /// Base address, without `/query`.
     pub url: String,
@@ -256,7 +257,7 @@ pub struct Influxdb {
 
 /// Several vantage points of the same quantity: blind only when all are, bad when a quorum of those
 /// that see is bad.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AnyOf {
     /// Two or more.
     pub sources: Vec<Source>,

@@ -1,11 +1,12 @@
 //! The apps that one plan hits: at least one, each as it was when planned.
 
 use crate::model::ids::AppId;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// An app as it was when the plan was made.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PlannedApp {
     /// Its id.
     pub app: AppId,
@@ -24,7 +25,7 @@ pub struct PlannedApp {
 ///
 /// A plan with one app is written as it was before plans could have several: its fields stand in the plan
 /// itself and `other_apps` is absent. So the digests of older journals still verify.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PlannedApps {
     /// The first, in the order of the plan.
     #[serde(flatten)]

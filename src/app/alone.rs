@@ -294,6 +294,9 @@ impl Cluster for Still {
     async fn look_at(&self, app: &AppId) -> Result<Option<App>, Gap> {
         Ok(self.snapshot.apps.get(app).cloned())
     }
+    async fn ping(&self) -> Result<(), String> {
+        Err("this is a snapshot".into())
+    }
     async fn kill(&self, _: &KillOrder, _: &Permit, _: &dyn LastLook) -> KillAnswer {
         KillAnswer::NotSent {
             why: "this is a snapshot".into(),

@@ -72,6 +72,10 @@ impl Cluster for MarathonAndMesos {
         self.marathon.look_at(app).await
     }
 
+    async fn ping(&self) -> Result<(), String> {
+        self.marathon.ping().await
+    }
+
     async fn relist(&self, query: &Query) -> Result<usize, String> {
         self.marathon.relist(query).await
     }

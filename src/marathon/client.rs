@@ -358,6 +358,24 @@ impl Client {
         }
     }
 
+    /// Whether a node answers `/ping`, with whatever status: a node that has lost its leader is no sign that
+    /// we are cut off.
+    pub(super) async fn answers(&self) -> Result<(), String> {
+        let mut all = Vec::new();
+        for node in self.nodes() {
+            match self.get(&address(&node, &["ping"], &[])).await {
+                Ok(_) => return Ok(()),
+                Err((why, again)) => {
+                    all.push(why);
+                    if !again {
+                        break;
+                    }
+                }
+            }
+        }
+        Err(all.join("; "))
+    }
+
     pub(super) async fn look_at_all(&self, queries: &[Query]) -> Snapshot {
         let _one_at_a_time = self.listing.lock().await;
         let taken_at = self.options.clock.now();

@@ -78,6 +78,10 @@ impl Cluster for Client {
         self.look_at_one(app).await
     }
 
+    async fn ping(&self) -> Result<(), String> {
+        self.answers().await
+    }
+
     async fn relist(&self, query: &Query) -> Result<usize, String> {
         self.list_once(query).await
     }

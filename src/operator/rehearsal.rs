@@ -24,6 +24,10 @@ impl Cluster for WritesDown {
         self.0.look_at(app).await
     }
 
+    async fn ping(&self) -> Result<(), String> {
+        self.0.ping().await
+    }
+
     async fn kill(&self, order: &KillOrder, _permit: &Permit, last_look: &dyn LastLook) -> KillAnswer {
         if let Some(why) = last_look.closed() {
             return KillAnswer::NotSent { why };

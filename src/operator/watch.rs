@@ -42,7 +42,7 @@ struct State {
     /// Since when as many tasks of every app serve as when the run was planned, seen by this watch.
     whole_since: Option<DateTime<Utc>>,
     evidence: BTreeMap<ProbeName, u32>,
-    /// Why the self-check got no answer, when it got none.
+    /// Why the self-check of this tick got no answer, when it got none.
     cut_off: Option<String>,
     /// Tasks that were there at the first look at their app.
     old: BTreeMap<AppId, BTreeSet<TaskId>>,
@@ -181,9 +181,7 @@ fn cut_off(reading: &Reading) -> Option<String> {
 fn told_apart(sample: Sample, cut_off: Option<&str>) -> Sample {
     match cut_off {
         Some(why) if sample.reading.is_silence() => Sample {
-            reading: Reading::blind(format!(
-                "nobody answered, nor did the self-check ({why}): we may be cut off"
-            )),
+            reading: Reading::cut_off(why),
             ..sample
         },
         _ => sample,
@@ -260,12 +258,7 @@ impl Operator {
                 },
                 self.self_check(&plan),
             );
-            if wants_app || self_check.is_some() {
-                watch.lock().cut_off = match self_check {
-                    Some(reading) => cut_off(&reading),
-                    None => apps.as_ref().err().cloned(),
-                };
-            }
+            watch.lock().cut_off = self_check.err();
             let mut measured = vec![];
             if let Ok(apps) = &apps {
                 let offset = self.clock_offset_of(&plan.cluster);
@@ -360,23 +353,31 @@ impl Operator {
         .await
     }
 
-    /// Asks what the policy names to tell "we are cut off" from "the service is down"; `None` where it
-    /// names nothing, and the look at Marathon says it.
-    async fn self_check(&self, plan: &Plan) -> Option<Reading> {
-        let url = plan.hypothesis.self_check.clone()?;
-        let source = Source::Http(Http {
-            url,
-            requests: 1,
-            status: vec![StatusRange { from: 100, to: 599 }],
-            ..Http::default()
-        });
-        let spec = ProbeSpec::new("self-check", Role::Observe, source);
-        let asked = self.ports.prober.take(&plan.run, &spec, plan.hypothesis.timeout);
-        Some(tokio::select! {
+    /// Asks what tells "we are cut off" from "the service is down": what the policy names, or Marathon's
+    /// `/ping`. Asked in every tick, beside the probes, so that it speaks of the same moment as they do.
+    async fn self_check(&self, plan: &Plan) -> Result<(), String> {
+        let asked = async {
+            let Some(url) = plan.hypothesis.self_check.clone() else {
+                return match self.ports.clusters.get(&plan.cluster) {
+                    Some(cluster) => cluster.ping().await,
+                    None => Err(format!("cluster {} is not in the settings", plan.cluster)),
+                };
+            };
+            let source = Source::Http(Http {
+                url,
+                requests: 1,
+                status: vec![StatusRange { from: 100, to: 599 }],
+                ..Http::default()
+            });
+            let spec = ProbeSpec::new("self-check", Role::Observe, source);
+            let timeout = plan.hypothesis.timeout;
+            cut_off(&self.ports.prober.take(&plan.run, &spec, timeout).await).map_or(Ok(()), Err)
+        };
+        tokio::select! {
             biased;
-            reading = asked => reading,
-            () = self.ports.clock.sleep(plan.hypothesis.interval) => Reading::blind("no answer within the interval"),
-        })
+            said = asked => said,
+            () = self.ports.clock.sleep(plan.hypothesis.timeout) => Err("no answer in time".into()),
+        }
     }
 
     /// How far Marathon's clock is from ours, as last seen.

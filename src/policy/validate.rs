@@ -304,6 +304,21 @@ fn spec_of(raw: &raw::Spec, scribe: &mut Scribe) -> Option<Spec> {
             );
         }
     }
+    if let Some(hypothesis) = &hypothesis {
+        for floor in hypothesis.abort_probes().filter(|p| p.source == Source::Marathon) {
+            if floor.hard.as_f64() * 100.0 <= f64::from(radius.max_percent) {
+                scribe.error(
+                    steady_place,
+                    format!(
+                        "the hard line of probe `{}` is {}, and the policy's own kills may take {} % down: it would end its \
+                         own run",
+                        floor.name, floor.hard, radius.max_percent
+                    ),
+                    "a `marathon` probe aborts by its hard line alone: raise `share.hard` above `blastRadius.maxPercent`",
+                );
+            }
+        }
+    }
     if let (Some(at), Some(fault)) = (fault_raw.map(|f| f.at), &fault) {
         outage_must_be_bounded(raw, fault, at, scribe);
         let control = hypothesis.as_ref().map(|h| &h.control);

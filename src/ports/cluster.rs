@@ -22,6 +22,14 @@ pub trait Cluster: Send + Sync {
     /// The gap, when the app could not be seen. `Ok(None)` when Marathon says that there is none.
     async fn look_at(&self, app: &AppId) -> Result<Option<App>, Gap>;
 
+    /// Whether anybody answers there at all, whatever is said: tells "we are cut off" from "the service is
+    /// down" while a run is watched. Marathon's `/ping`.
+    ///
+    /// # Errors
+    ///
+    /// Why nobody answered, in a sentence.
+    async fn ping(&self) -> Result<(), String>;
+
     /// Asks in one request whether the cluster answers, while nothing is going on. Gives the number of apps
     /// that the query lets through.
     ///

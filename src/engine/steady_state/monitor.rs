@@ -86,7 +86,7 @@ impl Monitor {
     /// `armed_window` is the longest time from the first kill to the end of recovery: it sets how
     /// much evidence an abort takes. The baseline is not part of it.
     pub fn new(hypothesis: &Hypothesis, armed_window: Duration) -> Self {
-        let probes = hypothesis.abort_probes().count();
+        let probes = hypothesis.abort_probes().filter(|p| !p.is_floor()).count();
         let detector = Detector::new(hypothesis.alpha, probes, armed_window, hypothesis.interval);
         let watches = hypothesis
             .abort_probes()
@@ -161,8 +161,12 @@ impl Monitor {
             return blind.filter(|_| armed);
         };
         watch.see(tick, keep);
-        watch.detector.take(tick.share(), lines.limit);
-        let hard = crosses(tick.observed, tick.bad, lines.hard);
+        let hard = if watch.spec.is_floor() {
+            tick.share() > lines.hard.as_f64()
+        } else {
+            watch.detector.take(tick.share(), lines.limit);
+            crosses(tick.observed, tick.bad, lines.hard)
+        };
         if !armed {
             watch.baseline = watch.baseline.and(tick);
             if hard {
@@ -242,10 +246,12 @@ impl Monitor {
         })
     }
 
-    /// Evidence of each abort probe as a share of what an abort needs, 0 to 100 per cent.
+    /// Evidence of each abort probe as a share of what an abort needs, 0 to 100 per cent. A hard floor
+    /// collects none.
     pub fn evidence(&self) -> BTreeMap<ProbeName, u32> {
         self.watches
             .iter()
+            .filter(|w| !w.spec.is_floor())
             .map(|w| (w.spec.name.clone(), w.detector.percent()))
             .collect()
     }
@@ -601,6 +607,13 @@ impl Watch {
 }
 
 impl ProbeSpec {
+    /// Whether it aborts only by its hard line (`steady-state` §2.2): Marathon hears of health late, and its
+    /// samples repeat what it last heard, so they are no evidence that adds up. Every task is counted, so the
+    /// share itself crosses the line, however few they are.
+    pub(crate) fn is_floor(&self) -> bool {
+        self.source == Source::Marathon
+    }
+
     /// Whether its bad observations are failed requests, which the budget counts; a task that does
     /// not serve is none.
     pub(crate) fn counts_requests(&self) -> bool {

@@ -285,10 +285,14 @@ impl Judged<'_> {
             hypothesis,
             reason,
             sentence,
-            lines: vec![
-                self.within_limits(),
-                caused_by_the_kill(control, hypothesis, &because),
-            ],
+            lines: [
+                Some(self.within_limits()),
+                Some(caused_by_the_kill(control, hypothesis, &because)),
+                self.down_or_cut_off(),
+            ]
+            .into_iter()
+            .flatten()
+            .collect(),
             limits: self.limits(),
             design: control.label().into(),
             about_design: about(self.findings.plan),
@@ -684,6 +688,35 @@ impl Judged<'_> {
                     percent(peak)
                 )
             }
+        }
+    }
+
+    /// Where nobody answered the probe that ended the run: which of the two it was, in fixed words
+    /// (`steady-state` §2.5).
+    fn down_or_cut_off(&self) -> Option<String> {
+        let abort = self.findings.abort?;
+        let (AbortCause::Limit { probe, .. }
+        | AbortCause::Hard { probe, .. }
+        | AbortCause::Blind { probe, .. }) = &abort.cause
+        else {
+            return None;
+        };
+        let of_probe = self
+            .findings
+            .samples
+            .iter()
+            .filter(|s| s.probe == *probe && s.at <= abort.at);
+        let last = &of_probe.max_by_key(|s| s.at)?.reading;
+        if last.is_silence() {
+            Some(format!(
+                "The service is down: nobody answered probe {probe}, while the self-check was answered."
+            ))
+        } else if last.is_cut_off() {
+            Some(format!(
+                "We may be cut off: nobody answered probe {probe}, nor the self-check. The service may be well."
+            ))
+        } else {
+            None
         }
     }
 

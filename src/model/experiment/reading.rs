@@ -92,6 +92,9 @@ pub enum Pooled {
     Serving,
 }
 
+/// How the reason of a probe begins that is blind because we may be cut off.
+const CUT_OFF: &str = "nobody answered, nor did the self-check";
+
 fn is_zero(number: &u32) -> bool {
     *number == 0
 }
@@ -153,6 +156,16 @@ impl Reading {
         Self::Blind { why: why.into() }
     }
 
+    /// Nobody answered, and nobody answers us elsewhere either.
+    pub fn cut_off(why: &str) -> Self {
+        Self::blind(format!("{CUT_OFF} ({why}): we may be cut off"))
+    }
+
+    /// Whether it is blind because nobody answers us anywhere.
+    pub fn is_cut_off(&self) -> bool {
+        matches!(self, Self::Blind { why } if why.starts_with(CUT_OFF))
+    }
+
     /// The bad share; `None` when blind or when nothing was observed.
     pub fn bad_share(&self) -> Option<f64> {
         match self {
@@ -170,7 +183,8 @@ impl Reading {
     }
 
     /// Whether there were observations and not one of them was answered: the service may be down, or
-    /// we may be cut off from it.
+    /// we may be cut off from it. A watch turns silence of both into [`cut_off`](Self::cut_off), so in what a
+    /// run has kept it is the service that is down.
     pub fn is_silence(&self) -> bool {
         match self {
             Self::Seen { observed, .. } => {

@@ -494,6 +494,13 @@ fn enforcing_needs_something_that_can_stop_it() {
         "may be minutes late",
     );
     fine("mode: enforce", "mode: rehearse");
+    let floor = |hard: &str| {
+        format!(
+            "probes:\n      - {{ name: tasks, role: abort, source: {{ marathon: {{}} }}, share: {{ max: 5%, hard: {hard} }} }}"
+        )
+    };
+    check("probes:", &floor("20%"), "it would end its own run");
+    fine("probes:", &floor("21%"));
 }
 
 /// Puts lines into `steadyState`.

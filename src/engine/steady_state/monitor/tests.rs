@@ -81,6 +81,42 @@ fn the_budget_counts_requests_not_tasks_and_not_the_baseline() {
 }
 
 #[test]
+fn marathon_aborts_as_a_hard_floor_only_and_takes_no_evidence_from_the_others() {
+    let tasks = |h: &mut Hypothesis| {
+        let mut floor = probe("tasks", Role::Abort);
+        floor.source = Source::Marathon;
+        h.probes.push(floor);
+    };
+    let missing = |bad: u32, of: u32| (0..600).map(move |s| seen("tasks", f64::from(s), bad, of));
+    // Far beyond the limit of 1 %, for ten minutes: late news, repeated.
+    assert_eq!(first_abort(&mut armed(with(tasks)), missing(2, 4)), None);
+    // More than half of them, even where there are few, and in one look.
+    assert_eq!(
+        first_abort(&mut armed(with(tasks)), missing(3, 4)),
+        word(("hard", 0.0))
+    );
+    assert_eq!(
+        first_abort(&mut armed(with(tasks)), missing(1, 1)),
+        word(("hard", 0.0))
+    );
+    let m = armed(with(tasks));
+    assert_eq!(
+        m.evidence().keys().map(ToString::to_string).collect::<Vec<_>>(),
+        ["edge"]
+    );
+    // The gate still asks it.
+    let mut m = armed(with(tasks));
+    for s in 0..60 {
+        m.take(&seen("edge", f64::from(s), 0, 100));
+        m.take(&seen("tasks", f64::from(s), 1, 4));
+    }
+    assert!(!m.steady_state(at(60.0)).passes());
+    // Half of alpha would be spent on nothing if it counted among the detectors.
+    let alone = first_abort(&mut armed(monitor()), every_second(5, 100));
+    assert_eq!(first_abort(&mut armed(with(tasks)), every_second(5, 100)), alone);
+}
+
+#[test]
 fn blindness_aborts_after_enough_samples_and_three_seconds() {
     let dark = |interval: f64| (0..100).map(move |n| blind("edge", f64::from(n) * interval));
     assert_eq!(

@@ -1,7 +1,7 @@
 use super::*;
 use crate::engine::steady_state::recovery::{harm, recoveries};
 use crate::engine::steady_state::testing::*;
-use crate::model::experiment::AbortCause;
+use crate::model::experiment::{AbortCause, Detail, Reading};
 use crate::model::plan::{PlannedApp, Step, Target};
 use crate::model::policy::{ApprovalMode, ApprovalRule, BlastRadius, Mode, RateLimit};
 use crate::model::run::IntentState;
@@ -263,6 +263,55 @@ fn an_abort_without_a_control_establishes_no_cause() {
         found.lines[0]
     );
     assert!(found.lines[1].starts_with("Caused by the kill: not known"));
+}
+
+#[test]
+fn silence_with_an_answered_self_check_is_said_to_be_the_service_and_without_one_ours() {
+    let ended_by = |cause: AbortCause, reading: Reading| {
+        let mut world = World::new(0, 0).aborted(cause);
+        let until = world.abort.as_ref().unwrap().at;
+        world.samples.retain(|s| s.at < until);
+        world.samples.push(Sample {
+            at: until,
+            probe: "edge".into(),
+            reading,
+        });
+        world.verdict().lines.get(2).cloned()
+    };
+    let silent = |unanswered| Reading::Seen {
+        observed: 100,
+        bad: 100,
+        slowest_ms: None,
+        detail: Some(Box::new(Detail {
+            unanswered,
+            ..Detail::default()
+        })),
+    };
+    let hard = || AbortCause::Hard {
+        probe: "edge".into(),
+        observed: 100,
+        bad: 100,
+    };
+    let blind = || AbortCause::Blind {
+        probe: "edge".into(),
+        missed: 3,
+        why: "…".into(),
+    };
+    assert_eq!(
+        ended_by(hard(), silent(100)).as_deref(),
+        Some("The service is down: nobody answered probe edge, while the self-check was answered.")
+    );
+    assert_eq!(
+        ended_by(limit(), silent(100)).as_deref(),
+        Some("The service is down: nobody answered probe edge, while the self-check was answered.")
+    );
+    assert_eq!(
+        ended_by(blind(), Reading::cut_off("connection refused")).as_deref(),
+        Some("We may be cut off: nobody answered probe edge, nor the self-check. The service may be well.")
+    );
+    // Some answers came, or it was blind for a reason of its own.
+    assert_eq!(ended_by(hard(), silent(99)), None);
+    assert_eq!(ended_by(blind(), Reading::blind("NaN")), None);
 }
 
 #[test]

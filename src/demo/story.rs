@@ -54,7 +54,7 @@ const SOUND: Service = Service {
 const FLAWED: Service = Service {
     app: "/demo/leaky-cart",
     policy: "leaky-cart-survives-task-loss",
-    title: "the same service with a flaw: its connection pool never forgets a dead backend",
+    title: "the same service with a flaw: its connection pool never forgets a dead backend, and bears only one",
     flavour: Flavour::Flawed,
     kills: 5,
 };

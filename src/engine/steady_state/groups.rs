@@ -218,23 +218,6 @@ impl<'a> Seen<'a> {
         Counts::of(stretch(&self.ticks(probe), from, to))
     }
 
-    /// What was seen of a probe before anything was done, shams included; and for how long.
-    pub fn baseline(&self, probe: &ProbeName) -> (Counts, Duration) {
-        let first = self.findings.intents.iter().map(|i| i.at).min();
-        let until = first.map_or(self.first_kill, |first| first.min(self.first_kill));
-        let ticks = self.ticks(probe);
-        // A sample that was under way when something was done may have felt it.
-        let calm: Vec<&Tick> = ticks
-            .iter()
-            .filter(|t| later(t.at, self.findings.plan.hypothesis.timeout) <= until)
-            .collect();
-        let lasted = calm
-            .first()
-            .and_then(|first| (until - first.at).to_std().ok())
-            .unwrap_or_default();
-        (Counts::of(calm), lasted)
-    }
-
     /// The comparison that the declared design asks for.
     pub fn compare(&self, probe: &ProbeSpec) -> Comparison {
         match &self.findings.plan.hypothesis.control {

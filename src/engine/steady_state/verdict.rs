@@ -100,8 +100,8 @@ enum ControlThen {
     },
     /// It did not.
     Broke(String),
-    /// There was none.
-    None,
+    /// There was none, and why, where there could have been one.
+    None(&'static str),
 }
 
 impl Seen<'_> {
@@ -110,10 +110,10 @@ impl Seen<'_> {
         let plan = self.plan();
         let hypothesis = &plan.hypothesis;
         let (counts, place): (Vec<(&ProbeSpec, Counts)>, String) = match &hypothesis.control {
-            Control::BeforeAfter => return ControlThen::None,
-            Control::Sham { window, .. } => {
+            Control::BeforeAfter => return ControlThen::None(""),
+            Control::Sham { .. } => {
                 let Some(now) = self.slots.iter().rfind(|slot| slot.from <= abort.at) else {
-                    return ControlThen::None;
+                    return ControlThen::None("");
                 };
                 if now.sham {
                     return ControlThen::Broke("it happened after a sham, not after a kill".into());
@@ -137,13 +137,12 @@ impl Seen<'_> {
                 } else if probes().all(|p| earlier(p).observed > 0) {
                     let counts = probes().map(|p| (p, earlier(p))).collect();
                     (counts, "after the shams of earlier runs".into())
-                } else if probes().all(|p| self.baseline(&p.name).1 >= *window) {
-                    // No sham came first. What is left is the app as it was until a kill whose moment was
-                    // drawn: at least one window of it, or there is no control.
-                    let counts = probes().map(|p| (p, self.baseline(&p.name).0)).collect();
-                    (counts, "before the first slot".into())
                 } else {
-                    return ControlThen::None;
+                    // No sham came first. The time before the first slot is no control: something else may
+                    // have begun at the same moment, and no run that begins with a kill could ever tell.
+                    return ControlThen::None(
+                        ", and no sham came before it that would have shown the app without a kill",
+                    );
                 }
             }
             Control::Parallel { .. } | Control::Reference { .. } => {
@@ -170,7 +169,7 @@ impl Seen<'_> {
         };
         for (probe, counts) in &counts {
             match counts.share() {
-                None => return ControlThen::None,
+                None => return ControlThen::None(", and the control group was not seen"),
                 Some(share) if !counts.is_within(probe.max) => {
                     return ControlThen::Broke(format!(
                         "probe {} saw {} bad {place}, limit {}",
@@ -183,7 +182,7 @@ impl Seen<'_> {
             }
         }
         if counts.is_empty() {
-            return ControlThen::None;
+            return ControlThen::None("");
         }
         let counts = counts.into_iter().map(|(p, c)| (p.name.clone(), c)).collect();
         ControlThen::Fine { counts, place }
@@ -342,7 +341,10 @@ impl Judged<'_> {
         }
         match &self.harm {
             None => (Inconclusive, cut()),
-            Some(ControlThen::None) => (Inconclusive, format!("{CAUSE_NOT_ESTABLISHED}: {}", abort.cause)),
+            Some(ControlThen::None(why)) => (
+                Inconclusive,
+                format!("{CAUSE_NOT_ESTABLISHED}: {}{why}", abort.cause),
+            ),
             Some(ControlThen::Broke(why)) => (
                 Inconclusive,
                 format!(
@@ -506,13 +508,10 @@ impl Judged<'_> {
 
     /// Where the two groups are, in words.
     fn places(&self) -> (&'static str, &'static str) {
-        match (&self.findings.plan.hypothesis.control, &self.harm) {
-            (Control::Sham { .. }, Some(ControlThen::Fine { place, .. })) if place.starts_with("before") => {
-                ("after a kill", "before the first slot")
-            }
-            (Control::Sham { .. }, _) => ("after a kill", "after a sham"),
-            (Control::Parallel { .. }, _) => ("in the app that was hit", "in the app that was left alone"),
-            (Control::BeforeAfter | Control::Reference { .. }, _) => ("after the kills", "before"),
+        match &self.findings.plan.hypothesis.control {
+            Control::Sham { .. } => ("after a kill", "after a sham"),
+            Control::Parallel { .. } => ("in the app that was hit", "in the app that was left alone"),
+            Control::BeforeAfter | Control::Reference { .. } => ("after the kills", "before"),
         }
     }
 

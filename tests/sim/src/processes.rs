@@ -184,7 +184,8 @@ pub async fn exchange(address: SocketAddr, path: &str) -> io::Result<Vec<u8>> {
 pub enum Flavour {
     /// Uses the healthy tasks of the moment and tries another when one does not answer.
     Sound,
-    /// Goes round every backend it ever saw, and answers 502 when the chosen one is dead.
+    /// Goes round every backend it ever saw. It tries the next one while no more than one of them is dead, and
+    /// from the second on answers 502 whenever the chosen one is.
     Flawed,
 }
 
@@ -224,6 +225,7 @@ impl Balancer {
                 let Some(Ok((stream, _))) = accepted else {
                     continue;
                 };
+                let dead = seen.len() - up.len();
                 let mut backends = match flavour {
                     Flavour::Sound => up,
                     Flavour::Flawed => seen.clone(),
@@ -234,7 +236,7 @@ impl Balancer {
                 }
                 turn = turn.wrapping_add(1);
                 if flavour == Flavour::Flawed {
-                    backends.truncate(1);
+                    backends.truncate(if dead > 1 { 1 } else { 2 });
                 }
                 open.spawn(pass_on(stream, backends));
             }
@@ -294,11 +296,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_flawed_balancer_remembers_the_dead() {
+    async fn a_flawed_balancer_remembers_the_dead_and_bears_one_of_them() {
         let now = crate::clock::now();
         let mut s = State::new(Version::V1_11, Timings::default(), now);
         s.set_ports(free_port);
-        s.add_app(AppSpec::new("/web", 2));
+        s.add_app(AppSpec::new("/web", 3));
         let tasks = s.live_tasks();
         let state = Arc::new(Mutex::new(s));
         let mut servers = Vec::new();
@@ -319,7 +321,12 @@ mod tests {
         assert_eq!(share_answered(&sound).await, 6);
         assert!(lock(&state).fail_task(&tasks[0].id));
         assert_eq!(share_answered(&sound).await, 6);
-        assert_eq!(share_answered(&flawed).await, 3);
+        assert_eq!(share_answered(&flawed).await, 6, "it bears one");
+        servers[1].abort();
+        let _ = (&mut servers[1]).await;
+        assert!(lock(&state).fail_task(&tasks[1].id));
+        assert_eq!(share_answered(&sound).await, 6);
+        assert_eq!(share_answered(&flawed).await, 2, "two of three are dead");
     }
 
     async fn backend(port: u16) {

@@ -464,25 +464,43 @@ fn harm_after_a_sham_is_a_common_cause_whatever_happened_after_kills() {
 }
 
 #[test]
-fn harm_in_the_first_slot_is_compared_with_the_time_before_it() {
+fn harm_in_the_first_slot_has_no_control_and_so_no_cause() {
+    // However long and clean the time before it was: that is before and after, the weakest design.
     let found = Run::new("Kssk").bad('K', 30, 60.0).aborted(FIRST + 4.0, limit());
-    let verdict = found.check(WasAborted, Disproved, "yes (");
-    assert!(
-        verdict.lines[1].contains("the limit was kept before the first slot"),
-        "{}",
-        verdict.lines[1]
-    );
-    // With less than a window of it there is no control, and so no cause.
-    let short = Run::new("Kssk")
-        .bad('K', 30, 60.0)
-        .aborted(FIRST + 4.0, limit())
-        .with(|run| run.samples.retain(|s| s.at >= at(FIRST - 50.0)));
-    let verdict = short.check(
+    let verdict = found.check(
         WasAborted,
         Inconclusive,
         "not known (degraded during the experiment, cause not established",
     );
-    assert_eq!(verdict.design, "good (sham slots)");
+    assert!(
+        verdict.lines[1].contains("no sham came before it"),
+        "{}",
+        verdict.lines[1]
+    );
+    assert!(
+        verdict.lines[0].starts_with("Stayed within limits: no"),
+        "{:?}",
+        verdict.lines
+    );
+    // Shams of earlier days are a control: their moments were drawn like those of the kills.
+    let later = found.with(|run| {
+        let counts = Counts {
+            observed: 6_000,
+            bad: 0,
+        };
+        run.earlier = vec![(
+            "edge".into(),
+            Pair {
+                run: "r-day1".into(),
+                number: 1,
+                experiment: counts,
+                control: counts,
+                experiment_times: Default::default(),
+                control_times: Default::default(),
+            },
+        )];
+    });
+    later.check(WasAborted, Disproved, "yes (");
 }
 
 #[test]

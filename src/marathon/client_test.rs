@@ -405,6 +405,24 @@ async fn an_idle_relist_is_one_request() {
 }
 
 #[tokio::test]
+async fn whatever_a_node_says_to_a_ping_we_are_not_cut_off_and_when_none_speaks_we_are() {
+    let server = serve(|_| answer(503, "text/plain", "no leader")).await;
+    assert_eq!(client(vec![server.url.clone()]).answers().await, Ok(()));
+    assert!(
+        server.asked().join("").contains("GET /ping "),
+        "{:?}",
+        server.asked()
+    );
+    let (gone, other) = (nobody().await, serve(well).await);
+    assert_eq!(
+        client(vec![gone.clone(), other.url.clone()]).answers().await,
+        Ok(())
+    );
+    let why = client(vec![gone]).answers().await.unwrap_err();
+    assert!(why.contains("127.0.0.1"), "{why}");
+}
+
+#[tokio::test]
 async fn bad_lists_are_sentences_and_never_apps() {
     let bomb = format!(r#"{{"apps":[{}{}]}}"#, "[".repeat(200_000), "]".repeat(200_000));
     let with = |what: &str| {

@@ -286,6 +286,10 @@ pub struct LatencyDifference {
     pub high: f64,
     /// The ratio that is tolerated.
     pub margin: f64,
+    /// The chance that an answer of the experimental group took longer than one of the control group, each drawn at
+    /// random (Mann and Whitney); a half where they are alike. Describes, and decides nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slower_chance: Option<f64>,
     /// What the time of answers alone says.
     pub says: HypothesisResult,
 }

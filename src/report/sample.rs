@@ -595,6 +595,7 @@ pub(crate) fn slots() -> Report {
             low: 0.94,
             high: 1.21,
             margin: 1.5,
+            slower_chance: Some(0.53),
             says: HypothesisResult::Held,
         }),
     }];

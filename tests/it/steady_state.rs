@@ -93,6 +93,44 @@ async fn a_probe_that_hangs_in_the_middle_counts_as_harm_or_blindness_and_ends_t
     check_stops_after_the_first(Door::Hangs, cause).await;
 }
 
+/// The front door hangs after the first kill, and Marathon with it or not; the cause of the abort and the run.
+async fn hangs_after_the_first_kill(marathon_too: bool) -> (AbortCause, World) {
+    let mut world = World::given(three_kills(Door::Good)).await;
+    world.asks_for_a_run().await.expect("it is taken");
+    world.until_killed(1).await;
+    if marathon_too {
+        world.marathon_goes_away().await;
+    }
+    world.front.becomes(Door::Hangs);
+    let run = world.until("aborted", |run| run.abort.is_some()).await;
+    (run.abort.expect("it was aborted").cause, world)
+}
+
+#[tokio::test]
+async fn a_service_that_is_down_is_said_to_be_down_where_the_self_check_is_answered() {
+    let (cause, world) = hangs_after_the_first_kill(false).await;
+    assert!(cause.is_degradation(), "{cause:?}");
+    let verdict = world.until_over().await.verdict.expect("a verdict");
+    let line = "The service is down: nobody answered probe front-door, while the self-check was answered.";
+    assert_eq!(
+        verdict.lines.get(2).map(String::as_str),
+        Some(line),
+        "{:?}",
+        verdict.lines
+    );
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn where_nobody_answers_anywhere_we_may_be_cut_off_and_the_run_ends_as_blind() {
+    let (cause, world) = hangs_after_the_first_kill(true).await;
+    let AbortCause::Blind { why, .. } = &cause else {
+        panic!("{cause:?}");
+    };
+    assert!(why.ends_with("we may be cut off"), "{why}");
+    world.stop().await;
+}
+
 #[tokio::test]
 async fn a_sham_does_everything_but_the_kill_and_pairs_add_up_over_runs() {
     // A busy machine may miss samples in a row without ending the test.

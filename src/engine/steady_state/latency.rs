@@ -7,6 +7,7 @@
 use super::intervals::{ERROR, SplitMix64};
 use crate::model::verdict::{HypothesisResult, LatencyDifference, Pair, Times};
 use hdrhistogram::Histogram;
+use std::collections::BTreeMap;
 
 /// The ratio that is tolerated when nothing else is declared (`steady-state` §4.4).
 pub const MARGIN: f64 = 1.5;
@@ -69,12 +70,34 @@ pub fn compare(pairs: &[Pair], margin: f64) -> Option<LatencyDifference> {
         low,
         high,
         margin,
+        slower_chance: slower_chance(pairs),
         says: match () {
             () if low > margin => HypothesisResult::Disproved,
             () if high < margin => HypothesisResult::Held,
             () => HypothesisResult::Inconclusive,
         },
     })
+}
+
+/// The chance that an answer of the experimental group took longer than one of the control group; equal times
+/// count half.
+fn slower_chance(pairs: &[Pair]) -> Option<f64> {
+    let mut counts: BTreeMap<u32, (f64, f64)> = BTreeMap::new();
+    for pair in pairs {
+        for (us, count) in pair.experiment_times.counts() {
+            counts.entry(us).or_default().0 += f64::from(count);
+        }
+        for (us, count) in pair.control_times.counts() {
+            counts.entry(us).or_default().1 += f64::from(count);
+        }
+    }
+    let (mut longer, mut experiments, mut controls) = (0.0, 0.0, 0.0);
+    for (experiment, control) in counts.into_values() {
+        longer += experiment * (controls + control / 2.0);
+        experiments += experiment;
+        controls += control;
+    }
+    (experiments > 0.0 && controls > 0.0).then(|| longer / (experiments * controls))
 }
 
 /// At two significant digits a bucket is never wider than 1 %.
@@ -152,6 +175,21 @@ mod tests {
             twice,
             "no dice of the moment"
         );
+    }
+
+    #[test]
+    fn the_chance_to_be_slower_is_a_half_where_both_are_alike_and_counts_equals_half() {
+        let pair = |experiment: &[u32], control: &[u32]| Pair {
+            experiment_times: experiment.iter().copied().collect(),
+            control_times: control.iter().copied().collect(),
+            ..world(1, 0, 1.0).remove(0)
+        };
+        let alike = slower_chance(&world(10, 3_000, 1.0)).unwrap();
+        assert!((alike - 0.5).abs() < 0.01, "{alike}");
+        // By hand: of the six pairs of answers two are longer and one is equal.
+        assert_eq!(slower_chance(&[pair(&[10, 30], &[20, 30, 40])]), Some(1.5 / 6.0));
+        assert_eq!(slower_chance(&[pair(&[10], &[]), pair(&[], &[5])]), Some(1.0));
+        assert_eq!(slower_chance(&[pair(&[10], &[])]), None);
     }
 
     #[test]

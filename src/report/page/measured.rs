@@ -244,6 +244,16 @@ pub(super) fn differences(report: &Report) -> Vec<Block> {
     })];
     blocks.extend(slow_ends(&verdict.differences, control, experiment));
     for difference in &verdict.differences {
+        if let Some(chance) = difference.latency.and_then(|latency| latency.slower_chance) {
+            blocks.push(Block::Text(format!(
+                "{}: an answer drawn at random took longer than one of the control group with a chance of {} (0.5 where \
+                 both are alike). This describes, and decides nothing.",
+                difference.probe,
+                ratio(chance)
+            )));
+        }
+    }
+    for difference in &verdict.differences {
         blocks.extend(pairs(difference, control, experiment));
     }
     blocks

@@ -75,3 +75,37 @@ pub fn published(mut report: Report) -> Report {
     details.for_each(|detail| detail.times_us.clear());
     report
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::fixture::{World, at, plan};
+    use crate::model::experiment::Detail;
+
+    #[test]
+    fn a_published_record_has_everything_but_the_time_of_every_answer() {
+        let ledger = World::planned(plan()).ledger();
+        let run = ledger.runs.values().next().expect("the planned one");
+        let sample = Sample {
+            at: at(1),
+            probe: "edge".into(),
+            reading: Reading::Seen {
+                observed: 3,
+                bad: 1,
+                slowest_ms: Some(9),
+                detail: Some(Box::new(Detail {
+                    unanswered: 1,
+                    times_us: vec![4_000, 9_000],
+                    ..Detail::default()
+                })),
+            },
+        };
+        let record = assemble(run, vec![], vec![sample], vec![], vec![], "0.1.0", 0);
+        let times = |report: &Report| report.samples[0].reading.detail().map(|d| d.times_us.len());
+        assert_eq!(times(&record), Some(2), "the verdict is made from them");
+        let mut shown = published(record.clone());
+        assert_eq!(times(&shown), Some(0));
+        shown.samples = record.samples.clone();
+        assert_eq!(shown, record);
+    }
+}

@@ -4,6 +4,7 @@ mod abort_race;
 mod agent_outage;
 mod chat;
 mod contract;
+mod control_groups;
 mod demo;
 mod deploy;
 mod gates;

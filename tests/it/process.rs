@@ -11,6 +11,7 @@ const TERMS: Terms = Terms {
     kills: 2,
     rate: "kills: 5, per: 1h, burst: 5",
     approval: "mode: automatic",
+    control: "design: beforeAfter",
 };
 
 async fn ask_for_a_run(operator: &Operator) -> Result<(), String> {

@@ -8,8 +8,9 @@ use futures_util::{StreamExt, stream};
 use heartbreak::model::command::Command;
 use heartbreak::model::entry::{Body, Entry};
 use heartbreak::model::ids::{IntentId, RunId};
+use heartbreak::model::plan::Step;
 use heartbreak::model::run::{Intent, Phase};
-use heartbreak::model::verdict::Outcome;
+use heartbreak::model::verdict::{HypothesisResult, Outcome, Verdict};
 use heartbreak_sim::{On, Recorded, Trouble};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -25,6 +26,7 @@ const TWO_KILLS: Terms = Terms {
     kills: 2,
     rate: "kills: 5, per: 1h, burst: 5",
     approval: "mode: required, approvers: { tokens: [ana] }, quorum: 1, expires: 10m",
+    control: "design: beforeAfter",
 };
 
 /// One kill, approved by nobody, and no second one within the hour.
@@ -32,6 +34,15 @@ const ONE_KILL: Terms = Terms {
     kills: 1,
     rate: "kills: 1, per: 1h, burst: 1",
     approval: "mode: automatic",
+    control: "design: beforeAfter",
+};
+
+/// Two kills and two shams, approved by nobody.
+const TWO_PAIRS: Terms = Terms {
+    kills: 2,
+    rate: "kills: 5, per: 1h, burst: 5",
+    approval: "mode: automatic",
+    control: "design: sham, window: 2s, settle: 400ms",
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -195,6 +206,124 @@ async fn a_halt_survives_kill_minus_nine() {
     })
     .await
     .or_say("after the resume");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_inside_a_sham_after_a_kill_nothing_more_dies_and_the_run_is_concluded_in_words() {
+    let verdict = restarted_inside_a_sham(false, Death::Kill).await;
+    assert_eq!(
+        (verdict.outcome, verdict.hypothesis, verdict.reason.as_str()),
+        (
+            Outcome::Aborted,
+            HypothesisResult::Inconclusive,
+            "operator restarted"
+        ),
+        "{verdict:#?}"
+    );
+    let told = "Caused by the kill: not known (the run was cut short: the operator restarted while the run was armed).";
+    assert_eq!(verdict.lines[1], told, "{verdict:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_inside_a_sham_before_any_kill_nothing_dies_and_nothing_was_tested() {
+    let verdict = restarted_inside_a_sham(true, Death::Kill).await;
+    assert_eq!(
+        (verdict.outcome, verdict.hypothesis),
+        (Outcome::Skipped, HypothesisResult::NotTested),
+        "{verdict:#?}"
+    );
+    let sentence = &verdict.sentence;
+    assert!(
+        sentence.starts_with("Not tested. No kill was made: ")
+            && sentence.ends_with("the operator restarted while the run was armed."),
+        "{sentence}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stopped_in_order_inside_a_sham_the_run_ends_with_it_and_nothing_more_dies() {
+    let verdict = restarted_inside_a_sham(false, Death::Term).await;
+    assert_eq!(
+        (verdict.outcome, verdict.hypothesis),
+        (Outcome::Aborted, HypothesisResult::Inconclusive),
+        "{verdict:#?}"
+    );
+}
+
+/// How a process dies.
+enum Death {
+    /// SIGKILL.
+    Kill,
+    /// SIGTERM, which it may answer.
+    Term,
+}
+
+/// The verdict on a run whose operator died inside a sham, and was started again on what it left.
+///
+/// Whether a sham comes first is drawn; runs are begun until one fits.
+async fn restarted_inside_a_sham(first: bool, death: Death) -> Verdict {
+    for _ in 0..30 {
+        let stage = Stage::set(TWO_PAIRS).await.or_say("the stage can be set");
+        let operator = stage.start_ready().await.or_say("the operator starts");
+        let taken = ask_for_a_run(&operator, None).await.or_say("it answers");
+        assert_eq!(taken.status, 200, "{taken:?}");
+        let drawn = until("a run is planned", Duration::from_secs(30), async || {
+            let entries = stage.entries().await.ok()?;
+            entries.iter().find_map(|e| match &e.body {
+                Body::Planned { plan, .. } => Some(plan.steps.iter().map(Step::is_sham).collect::<Vec<_>>()),
+                _ => None,
+            })
+        });
+        let drawn = drawn.await.or_say("it is drawn");
+        assert_eq!(drawn.iter().filter(|sham| **sham).count(), 2, "{drawn:?}");
+        if first && !drawn[0] {
+            continue;
+        }
+        until("it is inside a sham", LIFE_MAX, async || {
+            let entries = stage.entries().await.ok()?;
+            let taken: Vec<bool> = intents(&entries).map(|i| i.sham).collect();
+            let inside = taken.last() == Some(&true) && (first || taken.contains(&false));
+            inside.then_some(())
+        })
+        .await
+        .or_say("before the first process dies");
+        match death {
+            Death::Kill => operator.kill().await.map(drop).or_say("it can be killed"),
+            Death::Term => {
+                operator.signal("TERM").or_say("it can be told");
+                operator.end().await.map(drop).or_say("it ends");
+            }
+        };
+        let left = stage.entries().await.or_say("the journal can be read");
+        let (decided, sent) = (intents(&left).count(), kill_requests(&stage).len());
+        let shams = intents(&left).filter(|i| i.sham).count();
+        assert_eq!(decided - shams, sent, "a sham sends nothing");
+
+        let second = stage.start_ready().await.or_say("the operator starts again");
+        let ended = until("the run ends", LIFE_MAX, async || {
+            let entries = stage.entries().await.ok()?;
+            entries.iter().find_map(|e| match &e.body {
+                Body::Ended { run, verdict } => Some((run.clone(), verdict.clone())),
+                _ => None,
+            })
+        });
+        let (run, verdict) = ended.await.or_say("after the restart");
+        let reports = until("the report is written", Duration::from_secs(10), async || {
+            stage.missing_reports(run.as_str()).is_empty().then_some(())
+        });
+        reports.await.or_say("after the restart");
+        second.kill().await.or_say("it can be killed");
+        let (runs, kills) = settle(&stage).await.or_say("in the end");
+        let now = stage.entries().await.or_say("the journal can be read");
+        assert_eq!((runs, kills), (1, sent), "kills after the restart");
+        assert_eq!(
+            (intents(&now).count(), kill_requests(&stage).len()),
+            (decided, sent),
+            "what was decided and sent after the restart"
+        );
+        return *verdict;
+    }
+    panic!("of 30 runs none began with a sham");
 }
 
 /// How things stood when a process was killed.

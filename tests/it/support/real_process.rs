@@ -74,6 +74,8 @@ pub struct Terms {
     pub rate: &'static str,
     /// `spec.approval`, without its braces.
     pub approval: &'static str,
+    /// `spec.steadyState.control`, without its braces.
+    pub control: &'static str,
 }
 
 /// Everything around the process: a folder with settings, policy and state, a pretend Marathon with one
@@ -186,7 +188,7 @@ spec:
     timeout: 190ms
     baseline: {{ for: 2s, max: 20s }}
     recovery: {{ within: 8s, hold: 400ms }}
-    control: {{ design: beforeAfter }}
+    control: {{ {} }}
     probes:
       - name: front-door
         role: abort
@@ -197,6 +199,7 @@ spec:
             terms.kills,
             zone_of_noon(),
             terms.rate,
+            terms.control,
             terms.approval,
         );
         std::fs::write(folder.join("policies").join(format!("{POLICY}.yaml")), policy)

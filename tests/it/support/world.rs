@@ -42,11 +42,16 @@ pub enum Door {
     Garbage,
     /// Never.
     Hangs,
+    /// 200, but 500 once in five times.
+    Flaky,
 }
 
 /// What is probed.
 #[derive(Clone)]
 pub struct Front(Arc<AtomicU8>);
+
+/// What stands in a policy for the address of the second front door.
+pub const BESIDE: &str = "BESIDE";
 
 impl Front {
     async fn open() -> (Self, String) {
@@ -57,13 +62,17 @@ impl Front {
         let url = format!("http://{}/", listener.local_addr().expect("an address"));
         let mode = front.0.clone();
         tokio::spawn(async move {
+            let mut turn = 0_u32;
             while let Ok((mut socket, _)) = listener.accept().await {
                 let mode = mode.clone();
+                turn += 1;
                 tokio::spawn(async move {
                     let mut asked = vec![0; 4096];
                     let _ = socket.read(&mut asked).await;
                     let status = match mode.load(Ordering::Relaxed) {
                         good if good == Door::Good as u8 => "200 OK",
+                        flaky if flaky == Door::Flaky as u8 && !turn.is_multiple_of(5) => "200 OK",
+                        flaky if flaky == Door::Flaky as u8 => "500 Internal Server Error",
                         bad if bad == Door::Bad as u8 => "500 Internal Server Error",
                         garbage if garbage == Door::Garbage as u8 => {
                             let _ = socket.write_all(b"\x00\xff\x00 what?\r\n").await;
@@ -154,6 +163,8 @@ pub struct World {
     pub running: Running,
     /// What is probed.
     pub front: Front,
+    /// What is probed where the policy says [`BESIDE`]: the front door of the app that is left alone.
+    pub beside: Front,
     folder: tempfile::TempDir,
 }
 
@@ -203,6 +214,7 @@ impl World {
             .collect();
         let (front, url) = Front::open().await;
         front.becomes(given.front);
+        let (beside, beside_url) = Front::open().await;
         let slack = Slack::start().await;
         (given.slack)(&slack);
         (given.marathon)(&sim);
@@ -280,7 +292,7 @@ spec:
         );
         for (old, new) in given.policy {
             assert!(policy.contains(old), "the policy has no {old:?}");
-            policy = policy.replace(old, &new);
+            policy = policy.replace(old, &new.replace(BESIDE, &beside_url));
         }
         std::fs::write(path.join("policies/cart.yaml"), policy).expect("the policy is written");
         let mut settings = Settings::load(&path.join("heartbreak.yaml")).expect("good settings");
@@ -295,6 +307,7 @@ spec:
             sim,
             running,
             front,
+            beside,
             folder,
         }
     }

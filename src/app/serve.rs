@@ -19,7 +19,7 @@ use crate::ports::cluster::Cluster;
 use crate::ports::inbox::Inbox;
 use crate::ports::notifier::Notifier;
 use crate::probes::{ProbeOptions, Probes};
-use crate::report::{Files, render};
+use crate::report::{Files, render, render_trend};
 use crate::settings::{Auth, HostRule, Outage, SecretPlace, Settings};
 use crate::stop_file::FileStop;
 use crate::telemetry;
@@ -443,6 +443,7 @@ fn routes(
         metrics: telemetry::metrics_handle().map_err(|why| Trouble::new(Exit::Ours, why))?,
         clock: clock.clone(),
         render: Arc::new(render),
+        trend: Arc::new(render_trend),
     };
     Ok(web::router(door).merge(slack.routes(operator.clone(), clock.clone())))
 }

@@ -139,6 +139,7 @@ impl Host {
                 .handle(),
             clock: Arc::new(Still),
             render: Arc::new(|report, form| format!("{form:?} of {}", report.run).into_bytes()),
+            trend: Arc::new(|_, _| vec![]),
         };
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());

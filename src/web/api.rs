@@ -44,6 +44,7 @@ pub(super) enum Ask {
     Approvals,
     Timeline,
     History,
+    Trend(Form),
     Forecast,
     Run,
     Report(Form),
@@ -94,6 +95,8 @@ pub(super) const ROUTES: &[Route] = &[
     look("/api/v1/audit", &["since", "app"], Ask::Timeline),
     look("/api/v1/timeline", &["since", "app"], Ask::Timeline),
     look("/api/v1/history", &["app"], Ask::History),
+    look("/api/v1/history.svg", &["app"], Ask::Trend(Form::Svg)),
+    look("/api/v1/history.png", &["app"], Ask::Trend(Form::Png)),
     look("/api/v1/forecast", &["from", "to", "policy"], Ask::Forecast),
     look("/api/v1/runs/{run}", &[], Ask::Run),
     report("/api/v1/runs/{run}/report.json", Form::Json),
@@ -247,6 +250,11 @@ fn shape(door: &Door, ask: Ask, reply: Reply) -> Result<Response, Problem> {
         }
         (Ask::Timeline, Reply::Timeline(items)) => Json(items).into_response(),
         (Ask::History, Reply::History(past)) => Json(past).into_response(),
+        (Ask::Trend(form), Reply::History(past)) => (
+            [(header::CONTENT_TYPE, form.media_type())],
+            (door.trend)(&past, form),
+        )
+            .into_response(),
         (Ask::Forecast, Reply::Forecast(ahead)) => Json(ahead).into_response(),
         (Ask::Run, Reply::Run(run)) => Json(run).into_response(),
         (Ask::Report(form), Reply::Report(report)) => (

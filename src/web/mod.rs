@@ -1,4 +1,4 @@
-//! Adapter (axum): health, metrics, the API with its roles, and one page.
+//! Adapter (axum): health, metrics, the API with its roles, and pages.
 //!
 //! Turns HTTP into what people ask of the [`Inbox`] and answers back; decides nothing. No cookies and
 //! no CORS: whatever changes something needs a bearer token, which no web page can send for somebody.
@@ -15,6 +15,7 @@ pub use auth::Token;
 pub use metrics::{Check, Readiness};
 pub use problem::Problem;
 
+use crate::model::past::AppPast;
 use crate::model::report::{Form, Report};
 use crate::ports::clock::Clock;
 use crate::ports::inbox::Inbox;
@@ -31,6 +32,9 @@ const BODY_BYTES_MAX: usize = 64 * 1024;
 
 /// Writes a report in one form.
 pub type Render = Arc<dyn Fn(&Report, Form) -> Vec<u8> + Send + Sync>;
+
+/// Draws the trend of an app, as SVG or PNG.
+pub type RenderTrend = Arc<dyn Fn(&AppPast, Form) -> Vec<u8> + Send + Sync>;
 
 /// What the web door needs.
 #[derive(Clone)]
@@ -49,6 +53,8 @@ pub struct Door {
     pub clock: Arc<dyn Clock>,
     /// Renders reports: adapters do not know each other.
     pub render: Render,
+    /// Draws trends.
+    pub trend: RenderTrend,
 }
 
 /// Every route of this door.
@@ -61,7 +67,7 @@ pub fn router(door: Door) -> Router {
         .route("/healthz", get(metrics::healthz))
         .route("/readyz", get(metrics::readyz))
         .route("/metrics", get(metrics::metrics))
-        .route("/ui", get(ui::page))
+        .merge(ui::routes())
         .fallback(|| async { Problem::not_found("there is no such path; nothing was done") })
         .method_not_allowed_fallback(|| async { Problem::method() })
         .layer(axum::middleware::map_response(guard_headers))

@@ -130,7 +130,7 @@ pub(super) fn command(ask: Ask, given: &Given, now: DateTime<Utc>) -> Result<Com
                 .map(|app| AppId::parse(app).map_err(Problem::invalid))
                 .transpose()?,
         },
-        Ask::History => match given.query.get("app") {
+        Ask::History | Ask::Trend(_) => match given.query.get("app") {
             Some(app) => Command::History {
                 app: AppId::parse(app).map_err(Problem::invalid)?,
             },

@@ -28,6 +28,11 @@ impl Inbox for Remembering {
             Command::Policies => Reply::Policies(vec![]),
             Command::Runs { .. } => Reply::Runs(vec![]),
             Command::Timeline { .. } => Reply::Timeline(vec![]),
+            Command::History { app } => Reply::History(Box::new(AppPast {
+                app: app.clone(),
+                at: Noon.now(),
+                classes: vec![],
+            })),
             command if command.is_question() => Reply::Help,
             _ => Reply::Done("done".into()),
         };
@@ -84,6 +89,7 @@ fn door(inbox: Arc<Remembering>) -> Door {
             .handle(),
         clock: Arc::new(Noon),
         render: Arc::new(|_, _| vec![]),
+        trend: Arc::new(|past, form| format!("{form:?} of {}", past.app).into_bytes()),
     }
 }
 
@@ -106,7 +112,7 @@ fn request(route: &super::api::Route, token: Option<&str>) -> Request<Body> {
         .replace("{policy}", "cart");
     let query = match route.ask {
         Ask::Why => "?subject=cart",
-        Ask::History => "?app=/shop/cart",
+        Ask::History | Ask::Trend(_) => "?app=/shop/cart",
         _ => "",
     };
     let body = match route.ask {
@@ -257,9 +263,9 @@ async fn readiness_says_which_is_not() {
 }
 
 #[tokio::test]
-async fn the_page_is_for_this_machine_and_for_bearers() {
-    let ui = |peer: &str, token: bool| {
-        let mut request = Request::get("/ui")
+async fn the_pages_are_for_this_machine_and_for_bearers() {
+    let ui = |path: &str, peer: &str, token: bool| {
+        let mut request = Request::get(path)
             .header("host", "localhost:9480")
             .body(Body::empty())
             .unwrap();
@@ -272,14 +278,51 @@ async fn the_page_is_for_this_machine_and_for_bearers() {
         }
         request
     };
-    for (peer, token, asked) in [
-        ("10.0.0.9:1", false, 0),
-        ("10.0.0.9:1", true, 1),
-        ("127.0.0.1:1", false, 1),
+    for path in [
+        "/ui",
+        "/ui/runs/r-7Q2MK4XN",
+        "/ui/runs/r-7Q2MK4XN/report",
+        "/ui/history?app=/shop/cart",
     ] {
-        let inbox = Arc::new(Remembering::default());
-        send(door(inbox.clone()), ui(peer, token)).await;
-        assert_eq!(inbox.asked.lock().unwrap().len(), asked, "{peer} {token}");
+        for (peer, token, let_in) in [
+            ("10.0.0.9:1", false, false),
+            ("10.0.0.9:1", true, true),
+            ("127.0.0.1:1", false, true),
+        ] {
+            let inbox = Arc::new(Remembering::default());
+            let (status, ..) = send(door(inbox.clone()), ui(path, peer, token)).await;
+            let asked = inbox.asked.lock().unwrap();
+            assert_eq!(!asked.is_empty(), let_in, "{path} {peer} {token}: {status}");
+            assert_eq!(
+                status == StatusCode::UNAUTHORIZED,
+                !let_in,
+                "{path} {peer} {token}"
+            );
+            assert!(
+                asked
+                    .iter()
+                    .all(|a| a.by.role == Role::Viewer && a.command.is_question())
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_trend_of_an_app_is_a_picture_of_its_kind() {
+    for (path, kind, drawn) in [
+        ("/api/v1/history.svg", "image/svg+xml", "Svg of /shop/cart"),
+        ("/api/v1/history.png", "image/png", "Png of /shop/cart"),
+    ] {
+        let request = Request::get(format!("{path}?app=/shop/cart"))
+            .header("authorization", format!("Bearer {}", secret(Role::Viewer)))
+            .body(Body::empty())
+            .unwrap();
+        let (status, headers, body) = send(door(Arc::default()), request).await;
+        assert_eq!((status, body.as_str()), (StatusCode::OK, drawn));
+        assert!(
+            headers["content-type"].to_str().unwrap().starts_with(kind),
+            "{headers:?}"
+        );
     }
 }
 

@@ -1,69 +1,155 @@
-//! `/ui`: one page for a browser, made on the server, without a script.
+//! `/ui`: pages for a browser, made on the server, without a script.
 //!
-//! A browser cannot send a bearer token by itself, so the page is open to this machine only (an SSH
-//! tunnel will do) and to whoever brings a token of role viewer. It shows and changes nothing.
+//! A browser cannot send a bearer token by itself, so the pages are open to this machine only (an SSH
+//! tunnel will do) and to whoever brings a token of role viewer. They show and change nothing.
 
+mod history;
+mod html;
+mod run;
+
+use super::api::Ask;
 use super::problem::Problem;
+use super::read::{Fields, Given, command, query};
 use super::{Door, auth};
 use crate::model::command::{Asked, Command, Person, Role, Via};
 use crate::model::ids::PersonId;
-use crate::model::view::{Reply, Status};
-use axum::extract::{ConnectInfo, Request, State};
+use crate::model::report::Form;
+use crate::model::view::{Reply, RunView, Status};
+use axum::extract::{ConnectInfo, RawPathParams, Request, State};
+use axum::http::header;
 use axum::response::{Html, IntoResponse, Response};
-use std::fmt::Write;
+use axum::routing::get;
+use axum::{RequestPartsExt, Router};
+use html::{Cell, Page, time};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The page waits no longer than this for the operator.
+/// The pages wait no longer than this for the operator.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+/// Ended runs on the first page.
+const RUNS_SHOWN: usize = 20;
+
+/// Every page.
+pub(super) fn routes() -> Router<Arc<Door>> {
+    Router::new()
+        .route("/ui", get(start))
+        .route("/ui/runs/{run}", get(one_run))
+        .route("/ui/runs/{run}/report", get(report))
+        .route("/ui/history", get(past))
+}
 
 /// `GET /ui`.
-pub(super) async fn page(State(door): State<Arc<Door>>, request: Request) -> Response {
-    let peer = request
-        .extensions()
-        .get::<ConnectInfo<SocketAddr>>()
-        .map(|peer| peer.0);
-    let by = match auth::person(&door.tokens, request.headers(), Role::Viewer) {
-        Ok(person) => person,
-        Err(_) if auth::is_local(peer, request.headers()) => Person {
-            id: PersonId::new("ui"),
-            name: "the local page".into(),
-            via: Via::Api,
-            role: Role::Viewer,
-        },
-        Err(problem) => return problem.into_response(),
+async fn start(State(door): State<Arc<Door>>, request: Request) -> Result<Response, Problem> {
+    let visit = Visit::of(&door, request, &[]).await?;
+    let Reply::Status(status) = visit.ask(Command::Status).await? else {
+        return Err(another_question());
     };
-    let asked = Asked {
-        by,
-        command: Command::Status,
-        key: None,
+    let Reply::Runs(runs) = visit.ask(Command::Runs { most: RUNS_SHOWN }).await? else {
+        return Err(another_question());
     };
-    match tokio::time::timeout(ANSWER_WITHIN, door.inbox.ask(asked)).await {
-        Ok(Ok(Reply::Status(status))) => Html(render(&status)).into_response(),
-        Ok(Ok(_)) => Problem::ours("the operator answered another question than was asked").into_response(),
-        Ok(Err(refusal)) => Problem::refused(refusal).into_response(),
-        Err(_) => Problem::late("the operator did not answer in time").into_response(),
+    Ok(Html(render(&status, &runs)).into_response())
+}
+
+/// `GET /ui/runs/RUN`.
+async fn one_run(State(door): State<Arc<Door>>, request: Request) -> Result<Response, Problem> {
+    let visit = Visit::of(&door, request, &[]).await?;
+    match visit.means(Ask::Run).await? {
+        Reply::Run(view) => Ok(Html(run::render(&view)).into_response()),
+        _ => Err(another_question()),
     }
 }
 
-const STYLE: &str = "\
-:root{color-scheme:light dark;--line:#8886;--soft:#777;--bad:#b3261e;--ok:#1b6e3c}\
-@media(prefers-color-scheme:dark){:root{--soft:#aaa;--bad:#ff8a80;--ok:#7bd89b}}\
-body{font:16px/1.45 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem}\
-table{border-collapse:collapse;width:100%}th,td{text-align:left;vertical-align:top;padding:.35rem .8rem .35rem 0;border-bottom:1px solid var(--line)}\
-th,.soft{color:var(--soft);font-weight:normal}.bad{color:var(--bad)}.ok{color:var(--ok)}code{font-size:.92em}\
-.banner{border-left:.3rem solid;padding:.5rem 1rem;font-weight:600}";
+/// `GET /ui/runs/RUN/report`: what `report.html` holds.
+async fn report(State(door): State<Arc<Door>>, request: Request) -> Result<Response, Problem> {
+    let visit = Visit::of(&door, request, &[]).await?;
+    match visit.means(Ask::Report(Form::Html)).await? {
+        Reply::Report(report) => {
+            let kind = [(header::CONTENT_TYPE, Form::Html.media_type())];
+            Ok((kind, (door.render)(&report, Form::Html)).into_response())
+        }
+        _ => Err(another_question()),
+    }
+}
 
-/// The page, from the same data as the API.
-fn render(status: &Status) -> String {
-    let mut page = String::with_capacity(8192);
-    // Writing to a string cannot fail.
-    let _ = write!(
-        page,
-        "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content=\"width=device-width\">\
-         <meta http-equiv=refresh content=10><title>Heartbreak</title><style>{STYLE}</style><h1>Heartbreak</h1>"
-    );
+/// `GET /ui/history?app=/an/app`.
+async fn past(State(door): State<Arc<Door>>, request: Request) -> Result<Response, Problem> {
+    let visit = Visit::of(&door, request, &["app"]).await?;
+    match visit.means(Ask::History).await? {
+        Reply::History(past) => {
+            let chart = (door.trend)(&past, Form::Svg);
+            Ok(Html(history::render(&past, &String::from_utf8_lossy(&chart))).into_response())
+        }
+        _ => Err(another_question()),
+    }
+}
+
+fn another_question() -> Problem {
+    Problem::ours("the operator answered another question than was asked")
+}
+
+/// Somebody who may look, and at what.
+struct Visit<'a> {
+    door: &'a Door,
+    by: Person,
+    given: Given,
+}
+
+impl<'a> Visit<'a> {
+    async fn of(door: &'a Door, request: Request, known: &[&str]) -> Result<Self, Problem> {
+        let (mut parts, _) = request.into_parts();
+        let peer = parts
+            .extensions
+            .get::<ConnectInfo<SocketAddr>>()
+            .map(|peer| peer.0);
+        // First of all, so that a stranger learns nothing from how a request is refused.
+        let by = match auth::person(&door.tokens, &parts.headers, Role::Viewer) {
+            Ok(person) => person,
+            Err(_) if auth::is_local(peer, &parts.headers) => Person {
+                id: PersonId::new("ui"),
+                name: "the local page".into(),
+                via: Via::Api,
+                role: Role::Viewer,
+            },
+            Err(problem) => return Err(problem),
+        };
+        let path = parts
+            .extract::<RawPathParams>()
+            .await
+            .map_err(|e| Problem::invalid(e.to_string()))?;
+        let given = Given {
+            path: path
+                .iter()
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .collect(),
+            query: query(parts.uri.query().unwrap_or(""), known)?,
+            body: Fields::default(),
+        };
+        Ok(Self { door, by, given })
+    }
+
+    /// Asks what the API would ask with the same path and query.
+    async fn means(&self, ask: Ask) -> Result<Reply, Problem> {
+        self.ask(command(ask, &self.given, self.door.clock.now())?).await
+    }
+
+    async fn ask(&self, command: Command) -> Result<Reply, Problem> {
+        let asked = Asked {
+            by: self.by.clone(),
+            command,
+            key: None,
+        };
+        match tokio::time::timeout(ANSWER_WITHIN, self.door.inbox.ask(asked)).await {
+            Ok(Ok(reply)) => Ok(reply),
+            Ok(Err(refusal)) => Err(Problem::refused(refusal)),
+            Err(_) => Err(Problem::late("the operator did not answer in time")),
+        }
+    }
+}
+
+/// The first page, from the same data as the API.
+fn render(status: &Status, latest: &[RunView]) -> String {
+    let mut page = Page::new("Heartbreak", true);
     let (class, banner) = match (&status.halt, status.armed) {
         (Some(halt), _) => (
             "bad",
@@ -77,85 +163,102 @@ fn render(status: &Status) -> String {
         (None, false) => ("soft", "Not armed: nothing is ever killed.".to_owned()),
         (None, true) => ("ok", "Armed, not halted.".to_owned()),
     };
-    let _ = write!(
-        page,
-        "<p class=\"banner {class}\">{}<p class=soft>As of {}, version {}. {} waiting for Slack.",
-        escape(&banner),
+    page.banner(class, &banner);
+    page.soft(&format!(
+        "As of {}, version {}. {} waiting for Slack.",
         time(status.at),
-        escape(&status.version),
+        status.version,
         status.outbox_waiting
-    );
+    ));
     clusters(&mut page, status);
     runs(&mut page, status);
+    ended(&mut page, latest);
     policies(&mut page, status);
-    page
+    page.done()
 }
 
-fn clusters(page: &mut String, status: &Status) {
+fn clusters(page: &mut Page, status: &Status) {
     let rows = status.clusters.iter().map(|c| {
         let seen = c.seen.map_or_else(|| "never".to_owned(), time);
-        vec![c.name.to_string(), seen, c.apps.to_string(), c.gaps.join("; ")]
+        vec![
+            c.name.to_string().into(),
+            seen.into(),
+            c.apps.to_string().into(),
+            c.gaps.join("; ").into(),
+        ]
     });
-    table(
-        page,
+    page.table(
         "Clusters",
         &["name", "seen", "apps", "what could not be seen"],
         rows.collect(),
     );
 }
 
-fn runs(page: &mut String, status: &Status) {
+fn runs(page: &mut Page, status: &Status) {
     let rows = status.open_runs.iter().map(|view| {
         let run = &view.run;
-        let killed = run
-            .intents
-            .iter()
-            .filter(|i| !i.sham)
-            .map(|i| i.targets.len())
-            .sum::<usize>();
+        let healthy = view.healthy.map_or_else(
+            || "unknown".to_owned(),
+            |h| format!("{h} of {}", run.plan.apps.instances()),
+        );
         vec![
-            run.id.to_string(),
-            run.plan.policy.to_string(),
-            run.plan.apps.to_string(),
-            run.phase.to_string(),
-            format!("{killed} of {}", run.plan.kills()),
-            view.healthy.map_or_else(
-                || "unknown".to_owned(),
-                |h| format!("{h} of {}", run.plan.apps.instances()),
-            ),
-            view.waiting.clone().unwrap_or_default(),
+            Cell::run(&run.id),
+            run.plan.policy.to_string().into(),
+            Cell::apps(&run.plan),
+            run.phase.to_string().into(),
+            run::kills(run).into(),
+            healthy.into(),
+            view.waiting.clone().unwrap_or_default().into(),
         ]
     });
-    table(
-        page,
+    page.table(
         "Open runs",
         &["run", "policy", "app", "phase", "kills", "healthy", "waits for"],
         rows.collect(),
     );
     if !status.charged.is_empty() {
-        let rows = status.charged.iter().map(|line| vec![line.clone()]).collect();
-        table(page, "Counts as down because of us", &["what"], rows);
+        let rows = status.charged.iter().map(|line| vec![line.clone().into()]);
+        page.table("Counts as down because of us", &["what"], rows.collect());
     }
 }
 
-fn policies(page: &mut String, status: &Status) {
+fn ended(page: &mut Page, latest: &[RunView]) {
+    let rows = latest.iter().filter(|view| !view.run.is_open()).map(|view| {
+        let run = &view.run;
+        let verdict = run.verdict.as_ref();
+        vec![
+            Cell::run(&run.id),
+            run.ended.map_or_else(|| "unknown".to_owned(), time).into(),
+            run.plan.policy.to_string().into(),
+            Cell::apps(&run.plan),
+            verdict.map_or_else(Cell::nothing, |v| Cell::taught(v.hypothesis)),
+            verdict.map_or_else(Cell::nothing, |v| v.sentence.clone().into()),
+        ]
+    });
+    page.table(
+        "Latest runs",
+        &["run", "ended", "policy", "app", "hypothesis", "verdict"],
+        rows.collect(),
+    );
+}
+
+fn policies(page: &mut Page, status: &Status) {
     let rows = status.policies.iter().map(|p| {
         let blocked = p.blocked.as_ref().map_or_else(
             || "every gate says yes".to_owned(),
             |b| format!("{}: {} ({})", b.gate, b.answer.why(), b.answer.word()),
         );
         vec![
-            p.name.to_string(),
-            p.team.clone(),
-            p.mode.clone(),
-            p.state.clone(),
-            p.next.map_or_else(|| "unknown".to_owned(), time),
-            blocked,
-            p.allows.clone(),
+            p.name.to_string().into(),
+            p.team.clone().into(),
+            p.mode.clone().into(),
+            p.state.clone().into(),
+            p.next.map_or_else(|| "unknown".to_owned(), time).into(),
+            blocked.into(),
+            p.allows.clone().into(),
         ]
     });
-    table(
-        page,
+    page.table(
         "Policies and gates",
         &[
             "name",
@@ -168,45 +271,6 @@ fn policies(page: &mut String, status: &Status) {
         ],
         rows.collect(),
     );
-}
-
-fn table(page: &mut String, title: &str, heads: &[&str], rows: Vec<Vec<String>>) {
-    let _ = write!(page, "<h2>{}</h2>", escape(title));
-    if rows.is_empty() {
-        page.push_str("<p class=soft>None.");
-        return;
-    }
-    page.push_str("<table><tr>");
-    for head in heads {
-        let _ = write!(page, "<th>{}", escape(head));
-    }
-    for row in rows {
-        page.push_str("<tr>");
-        for cell in row {
-            let _ = write!(page, "<td>{}", escape(&cell));
-        }
-    }
-    page.push_str("</table>");
-}
-
-fn time(at: chrono::DateTime<chrono::Utc>) -> String {
-    at.format("%Y-%m-%d %H:%M:%S UTC").to_string()
-}
-
-/// Everything that comes from elsewhere goes through here: reasons, app ids and gate texts are not ours.
-fn escape(text: &str) -> String {
-    text.chars()
-        .fold(String::with_capacity(text.len()), |mut out, c| {
-            match c {
-                '&' => out.push_str("&amp;"),
-                '<' => out.push_str("&lt;"),
-                '>' => out.push_str("&gt;"),
-                '"' => out.push_str("&quot;"),
-                '\'' => out.push_str("&#39;"),
-                c => out.push(c),
-            }
-            out
-        })
 }
 
 #[cfg(test)]
@@ -231,14 +295,12 @@ mod tests {
 
     #[test]
     fn the_page_says_first_whether_anything_can_be_killed() {
-        assert!(render(&status()).contains("Armed, not halted."));
-        assert!(
-            render(&Status {
-                armed: false,
-                ..status()
-            })
-            .contains("nothing is ever killed")
-        );
+        assert!(render(&status(), &[]).contains("Armed, not halted."));
+        let disarmed = Status {
+            armed: false,
+            ..status()
+        };
+        assert!(render(&disarmed, &[]).contains("nothing is ever killed"));
     }
 
     #[test]
@@ -254,11 +316,12 @@ mod tests {
             reason: "<script>alert('x')</script>".into(),
             since: status().at,
         });
-        let page = render(&Status {
+        let hostile = Status {
             halt,
             charged: vec!["<img src=x>".into()],
             ..status()
-        });
+        };
+        let page = render(&hostile, &[]);
         assert!(
             page.contains("Halted since 2026-11-23 14:00:00 UTC by &lt;b&gt;ana&lt;/b&gt;"),
             "{page}"

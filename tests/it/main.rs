@@ -12,6 +12,7 @@ mod looks;
 mod marathon_answers;
 mod marathon_failover;
 mod marathon_pace;
+mod pages;
 mod policy_files;
 mod probes_haproxy;
 mod probes_prometheus;

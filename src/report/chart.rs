@@ -9,6 +9,7 @@ use super::page::first_bad_sample;
 use super::slots;
 use super::words::escape;
 use crate::model::experiment::{ProbeSpec, Reading, Role, Sample};
+use crate::model::policy::Mode;
 use crate::model::report::{HealthPoint, KillRecovery, Report};
 use chrono::{DateTime, TimeDelta, Utc};
 use std::collections::BTreeMap;
@@ -266,8 +267,12 @@ impl Chart<'_> {
             );
         }
         self.blind(&samples, top, bottom);
-        self.limits(probe, scale);
+        let labels = self.limits(probe, scale);
         self.shares(probe, &samples, scale);
+        // Last, so that no curve runs through a word.
+        for (class, x, y, words) in labels {
+            self.text(&class, x, y, &words);
+        }
     }
 
     /// 1st to 99th percentile of the samples before the first kill.
@@ -303,8 +308,9 @@ impl Chart<'_> {
         }
     }
 
-    /// Limit line and hard line, lifted by the declared dip after every real kill.
-    fn limits(&mut self, probe: &ProbeSpec, scale: Shares) {
+    /// Limit line and hard line, lifted by the declared dip after every real kill; returns their labels.
+    fn limits(&mut self, probe: &ProbeSpec, scale: Shares) -> Vec<(String, f64, f64, String)> {
+        let mut labels = vec![];
         let mut lifts: Vec<(f64, f64)> = vec![];
         if let Some(dip) = probe.dip {
             let lasts = TimeDelta::from_std(dip.lasts).unwrap_or(TimeDelta::zero());
@@ -338,24 +344,25 @@ impl Chart<'_> {
             } else {
                 low - 4.0
             };
-            self.text(
-                &format!("hb-label {class}-label"),
+            labels.push((
+                format!("hb-label {class}-label"),
                 LEFT + 5.0,
                 beside,
-                &format!("{name} {line}"),
-            );
+                format!("{name} {line}"),
+            ));
         }
         if let Some(dip) = probe.dip
-            && let Some((from, until)) = lifts.first()
+            && let Some((_, until)) = lifts.first()
         {
-            let text = format!("dip {}", dip.max);
-            self.text(
-                "hb-label hb-soft hb-mid",
-                (from + until) / 2.0,
-                scale.y(dip.max.as_f64()) - 4.0,
-                &text,
-            );
+            // Beside the lift: above it is where the curve runs after a kill.
+            labels.push((
+                "hb-label hb-soft".into(),
+                until + 5.0,
+                scale.y(dip.max.as_f64()) + 4.0,
+                format!("dip {}", dip.max),
+            ));
         }
+        labels
     }
 
     /// The worst share of each pixel as a line that breaks where nothing was seen, and a diamond
@@ -494,9 +501,17 @@ impl Chart<'_> {
             return;
         }
         self.text("hb-head", 14.0, self.y, "kills");
-        let legend = "▼ kill · ▽ rehearsed · ● replacement runs · thin: to capacity restored · thick: to steady again · dashed: not reached";
-        self.text("hb-soft hb-end", RIGHT, self.y, legend);
+        let shams = match self.report.plan.mode {
+            _ if intents.iter().all(|i| !i.sham) => "",
+            Mode::Enforce => " · ▽ sham",
+            _ => " · ▽ rehearsed",
+        };
+        let legend = format!(
+            "▼ kill{shams} · ● replacement runs · thin: to capacity restored · thick: to steady again · dashed: not reached"
+        );
+        self.text("hb-soft hb-end", RIGHT, self.y, &legend);
         let mut y = self.y + 22.0;
+        let row = if intents.len() > 6 { 15.0 } else { 20.0 };
         for (index, intent) in intents.iter().enumerate() {
             let recovery = self.recovery(intent.step);
             let x = self.axis.x(recovery.as_ref().map_or(intent.at, |r| r.killed));
@@ -507,7 +522,7 @@ impl Chart<'_> {
             let class = if intent.sham { "hb-sham" } else { "hb-kill" };
             self.path(class, &format!("M{:.1} {:.1}h12l-6 10z", x - 6.0, y - 6.0));
             if index + 1 < KILL_ROWS_MAX {
-                y += 20.0;
+                y += row;
             }
         }
         self.y = y + 6.0;

@@ -26,9 +26,19 @@ pub(super) fn render(page: &Page, chart: &str) -> String {
     }
     out.push_str("</header>\n");
     for section in &page.sections {
-        out.push_str(&format!("<section>\n<h2>{}</h2>\n", escape(section.title)));
+        let title = format!("<h2>{}</h2>", escape(section.title));
+        match &section.folded {
+            Some(line) => out.push_str(&format!(
+                "<section>\n<details>\n<summary>{title} <span>{}</span></summary>\n",
+                escape(line)
+            )),
+            None => out.push_str(&format!("<section>\n{title}\n")),
+        }
         for block in &section.blocks {
             block_html(&mut out, block, chart);
+        }
+        if section.folded.is_some() {
+            out.push_str("</details>\n");
         }
         out.push_str("</section>\n");
     }

@@ -567,6 +567,18 @@ pub(crate) fn slots() -> Report {
         "",
         "Disproved. 5 kills of 1 of 12 tasks. Failing requests are more frequent after a kill than after a sham.",
     );
+    verdict.lines = vec![
+        "Stayed within limits: no (peak 50 %, limit 1 %).".into(),
+        "Caused by the kill: yes (probe cart-edge is worse after a kill by at least +2.1 points, +0.50 are tolerated)."
+            .into(),
+    ];
+    report.harm = vec![Harm {
+        probe: "cart-edge".into(),
+        observed: 19_000,
+        bad: experiment.bad + control.bad,
+        worst: 0.5,
+        blind: 2,
+    }];
     verdict.design = "good (sham slots)".into();
     verdict.about_design =
         "Design: sham slots (5 real, 5 sham, same app). A difference here is not explained by slow \

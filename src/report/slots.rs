@@ -108,8 +108,7 @@ fn panel(body: &mut String, probe: &ProbeSpec, slots: &[Slot], window: Duration,
         y,
         &format!("{} · {kills} over {shams}", probe.name),
     );
-    let legend =
-        "thick: after a kill · dashed: after a sham · bands: from the best to the worst slot · linear scale";
+    let legend = "thick: after a kill · dashed: after a sham · bands: from the best to the worst slot · square-root scale";
     text(body, "hb-soft hb-end", RIGHT, y, legend);
     let (top, bottom) = (y + 14.0, y + 14.0 + PLOT);
     let length = slots.first().map_or(1, |s| s.bins.len()).max(1) as f64;
@@ -117,13 +116,14 @@ fn panel(body: &mut String, probe: &ProbeSpec, slots: &[Slot], window: Duration,
     let share = |(observed, bad): (u64, u64)| (observed > 0).then(|| bad as f64 / observed as f64);
     let worst = slots.iter().flat_map(|s| &s.bins).filter_map(|bin| share(*bin));
     let most = nice(worst.fold(probe.max.as_f64() * 1.5, f64::max));
-    let height = |share: f64| bottom - (share / most).clamp(0.0, 1.0) * PLOT;
+    // As in the chart above: a limit of 1 % and a dip of 50 % are both to be seen.
+    let height = |share: f64| bottom - (share / most).clamp(0.0, 1.0).sqrt() * PLOT;
     let _ = writeln!(
         body,
         "<rect class=\"hb-plot\" x=\"{LEFT}\" y=\"{top:.1}\" width=\"{:.1}\" height=\"{PLOT}\"/>",
         RIGHT - LEFT
     );
-    for part in [0.0, 0.5, 1.0] {
+    for part in [0.0, 0.25, 1.0] {
         let at = height(most * part);
         let _ = writeln!(
             body,
@@ -164,6 +164,13 @@ fn panel(body: &mut String, probe: &ProbeSpec, slots: &[Slot], window: Duration,
         }
         path(body, line, &through(mean.iter()));
     }
+    text(
+        body,
+        "hb-label hb-limit-label hb-end",
+        RIGHT - 5.0,
+        limit - 4.0,
+        &format!("limit {}", probe.max),
+    );
     let seconds = window.as_secs_f64();
     for part in 0..=6 {
         let at = LEFT + f64::from(part) / 6.0 * (RIGHT - LEFT);

@@ -53,7 +53,8 @@ fn panel(body: &mut String, class: &ClassPast, now: DateTime<Utc>, y: f64) -> f6
     let head = format!("{} · cluster {}", class.class, class.cluster);
     text(body, "hb-head", 14.0, y, &head);
     text(body, "hb-label", 14.0, y + 17.0, &class.sentence);
-    let legend = "● held · ✕ disproved · ○ inconclusive · · skipped or rehearsed · band: 90 % · bold: score";
+    let legend =
+        "● held, ✕ disproved, ○ inconclusive, · skipped or rehearsed; bold: score, thin: mean, band: 90 %";
     text(body, "hb-soft hb-end", RIGHT, y + 34.0, legend);
     let (marks, top) = (y + 50.0, y + 62.0);
     let bottom = top + PLOT;

@@ -7,6 +7,30 @@ use crate::model::policy::Mode;
 use crate::model::report::Report;
 use crate::model::run::IntentState;
 use crate::report::words::{clock, some};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What became of the requests; those that are not proven over are told apart.
+pub(super) fn requests_in_a_line(report: &Report) -> String {
+    let (shams, kills): (Vec<_>, Vec<_>) = report.intents.iter().partition(|i| i.sham);
+    let mut said = vec![match kills.len() as u64 {
+        0 => "none was sent".to_owned(),
+        n => format!("{}, each written at most once", some(n, "request", "requests")),
+    }];
+    let states: BTreeSet<_> = kills.iter().map(|i| i.state.word()).collect();
+    said.extend(states.into_iter().map(|word| {
+        let so = kills.iter().filter(|i| i.state.word() == word).count();
+        match word {
+            "resolved" => format!("{so} whole again"),
+            word => format!("{so} {word}"),
+        }
+    }));
+    let steps = shams.len() as u64;
+    said.extend((steps > 0).then(|| match report.plan.mode {
+        Mode::Enforce => some(steps, "sham", "shams"),
+        _ => some(steps, "rehearsed step", "rehearsed steps"),
+    }));
+    said.join(", ")
+}
 
 pub(super) fn requests(report: &Report) -> Vec<Block> {
     if report.intents.is_empty() {
@@ -83,6 +107,33 @@ fn state(state: &IntentState) -> (Mark, String) {
             Mark::Bad,
             format!("held since {}: {why}; a person has to look", clock(*at)),
         ),
+    }
+}
+
+/// What the gates said before each step, whoever said no by name.
+pub(super) fn gates_in_a_line(report: &Report) -> String {
+    let mut last: BTreeMap<u32, &Judgement> = BTreeMap::new();
+    last.extend(report.judgements.iter().map(|j| (j.step, j)));
+    let (yes, no): (Vec<&Judgement>, Vec<&Judgement>) = last.values().partition(|j| j.passes());
+    let mut said: Vec<String> = no
+        .into_iter()
+        .flat_map(|j| j.blockers().map(move |b| (j.step, b)))
+        .map(|(step, b)| {
+            format!(
+                "{} said {} before step {step} ({})",
+                b.gate,
+                b.answer.word(),
+                b.answer.why()
+            )
+        })
+        .collect();
+    said.extend(yes.first().map(|j| {
+        let steps = some(yes.len() as u64, "step", "steps");
+        format!("all {} said yes before {steps}", j.answers.len())
+    }));
+    match said.is_empty() {
+        true => "they were never asked".into(),
+        false => said.join("; "),
     }
 }
 
@@ -169,6 +220,29 @@ fn earlier_judgements(earlier: &[&Judgement]) -> Option<String> {
 mod tests {
     use super::*;
     use crate::report::sample;
+
+    #[test]
+    fn what_is_folded_says_first_what_did_not_go_as_planned() {
+        let (held, disproved) = (sample::held(), sample::disproved());
+        assert_eq!(gates_in_a_line(&held), "all 16 said yes before 3 steps");
+        assert_eq!(
+            requests_in_a_line(&held),
+            "3 requests, each written at most once, 3 whole again"
+        );
+        assert_eq!(
+            requests_in_a_line(&sample::slots()),
+            "5 requests, each written at most once, 5 whole again, 5 shams"
+        );
+        assert_eq!(
+            requests_in_a_line(&disproved),
+            "2 requests, each written at most once, 1 acked, 1 whole again"
+        );
+        assert_eq!(
+            gates_in_a_line(&disproved),
+            "steady state said refuse before step 3 (cart-edge crossed its limit: the run is being aborted); \
+             all 16 said yes before 2 steps"
+        );
+    }
 
     #[test]
     fn the_last_judgement_of_a_step_is_whole_and_the_earlier_ones_are_counted() {

@@ -329,8 +329,8 @@ fn pairs(difference: &Difference, control: &'static str, experiment: &'static st
             vec![
                 code(pair.run.as_str()),
                 text(pair.number.to_string()),
-                side(pair.experiment),
                 side(pair.control),
+                side(pair.experiment),
                 text(shares.map_or_else(|| "–".into(), |(with, without)| points(with - without))),
             ]
         })
@@ -355,7 +355,7 @@ fn pairs(difference: &Difference, control: &'static str, experiment: &'static st
     let mut blocks = vec![
         Block::Text(format!("{}, pair by pair:", difference.probe)),
         Block::Table(Table {
-            head: vec!["Run", "Pair", experiment, control, "Difference"],
+            head: vec!["Run", "Pair", control, experiment, "Difference"],
             rows,
         }),
     ];

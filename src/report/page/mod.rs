@@ -16,10 +16,10 @@ use super::words::some;
 use crate::model::experiment::Control;
 use crate::model::report::Report;
 use crate::model::verdict::{HypothesisResult, Outcome};
-use done::{gates, requests};
+use done::{gates, gates_in_a_line, requests, requests_in_a_line};
 use felt::felt;
 use measured::{differences, harm, recoveries};
-use planned::{hypothesis, people, plan};
+use planned::{hypothesis, people, plan, plan_in_a_line};
 use speed::speed;
 
 /// A whole report.
@@ -47,7 +47,20 @@ pub(super) enum Mark {
 
 pub(super) struct Section {
     pub(super) title: &'static str,
+    /// What stands for it in a page that can be folded, where the rest is for those who want to know it
+    /// exactly; `None` for what everybody has to see.
+    pub(super) folded: Option<String>,
     pub(super) blocks: Vec<Block>,
+}
+
+impl Section {
+    fn open(title: &'static str, blocks: Vec<Block>) -> Self {
+        Self {
+            title,
+            folded: None,
+            blocks,
+        }
+    }
 }
 
 pub(super) enum Block {
@@ -95,49 +108,31 @@ pub(super) fn of(report: &Report) -> Page {
         ),
     };
     let mut sections = vec![
-        Section {
-            title: "Speed of stopping",
-            blocks: speed(report),
-        },
-        Section {
-            title: "What happened",
-            blocks: vec![Block::Chart(chart_in_words(report))],
-        },
-        Section {
-            title: "Recovery of each kill",
-            blocks: recoveries(report).into_iter().chain(felt(report)).collect(),
-        },
-        Section {
-            title: "Harm",
-            blocks: harm(report),
-        },
-        Section {
-            title: compared(report),
-            blocks: differences(report),
-        },
-        Section {
-            title: "Hypothesis and limits",
-            blocks: hypothesis(report),
-        },
+        Section::open("Speed of stopping", speed(report)),
+        Section::open("What happened", vec![Block::Chart(chart_in_words(report))]),
+        Section::open(
+            "Recovery of each kill",
+            recoveries(report).into_iter().chain(felt(report)).collect(),
+        ),
+        Section::open("Harm", harm(report)),
+        Section::open(compared(report), differences(report)),
+        Section::open("What this run could not have seen", blind_spots(report)),
+        Section::open("Hypothesis and limits", hypothesis(report)),
+        Section::open("Who asked and who approved", people(report)),
         Section {
             title: "Plan",
+            folded: Some(plan_in_a_line(report)),
             blocks: plan(report),
         },
         Section {
-            title: "Who asked and who approved",
-            blocks: people(report),
-        },
-        Section {
             title: "Kill requests",
+            folded: Some(requests_in_a_line(report)),
             blocks: requests(report),
         },
         Section {
             title: "Gates",
+            folded: Some(gates_in_a_line(report)),
             blocks: gates(report),
-        },
-        Section {
-            title: "What this run could not have seen",
-            blocks: blind_spots(report),
         },
     ];
     sections.retain(|section| !section.blocks.is_empty());

@@ -207,6 +207,13 @@ pub(super) fn plan(report: &Report) -> Vec<Block> {
     blocks
 }
 
+/// Which plan it was.
+pub(super) fn plan_in_a_line(report: &Report) -> String {
+    let p = &report.plan;
+    let digest: String = report.digest.as_str().chars().take(12).collect();
+    format!("{digest}, policy {}, made {}", p.policy, moment(p.made_at))
+}
+
 pub(super) fn people(report: &Report) -> Vec<Block> {
     let p = &report.plan;
     let asked = match &p.requested_by {

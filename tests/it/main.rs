@@ -18,6 +18,7 @@ mod probes_haproxy;
 mod probes_prometheus;
 mod process;
 mod published_numbers;
+mod readme;
 mod rehearsal;
 mod restarts;
 mod slack_door;

@@ -535,17 +535,35 @@ fn edits(rehearsal: &Rehearsal) -> Vec<Edit> {
         }
     }
     for (index, noise) in rehearsal.probes.iter().enumerate() {
-        let Some(limit) = noise.limit_advised.filter(|limit| *limit != noise.limit) else {
-            continue;
+        let of_probe = |fields: &[Step]| {
+            let mut path = steady("probes");
+            path.push(Entry(index));
+            path.extend(fields);
+            path
         };
-        let mut path = steady("probes");
-        path.extend([Entry(index), Field("share"), Field("max")]);
-        edits.push(Edit {
-            path,
-            value: percent(limit),
-        });
+        if let Some(limit) = noise.limit_advised.filter(|limit| *limit != noise.limit) {
+            edits.push(Edit {
+                path: of_probe(&[Field("share"), Field("max")]),
+                value: percent(limit),
+            });
+        }
+        if let Some(line) = noise.slower_than_advised_ms {
+            edits.push(Edit {
+                path: of_probe(&[Field("slowerThan")]),
+                value: format!("{line}ms"),
+            });
+        }
     }
     edits
+}
+
+/// A source with the advised line for slow answers.
+fn with_line(source: &Source, noise: &ProbeNoise) -> Source {
+    let mut source = source.clone();
+    if let (Source::Http(http), Some(line)) = (&mut source, noise.slower_than_advised_ms) {
+        http.slower_than = Some(Duration::from_millis(u64::from(line)));
+    }
+    source
 }
 
 fn percent(share: Share) -> String {
@@ -581,7 +599,7 @@ fn differs_as_wanted(before: &Policy, after: &Policy, policy: &Policy, rehearsal
                 new.max == wanted(noise)
                     && new.name == old.name
                     && new.role == old.role
-                    && new.source == old.source
+                    && new.source == with_line(&old.source, noise)
                     && new.hard == old.hard
                     && new.dip == old.dip
             })

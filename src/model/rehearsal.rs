@@ -89,6 +89,10 @@ pub struct ProbeNoise {
     pub limit_why: String,
     /// L: half as slow again as the 99 % quantile, in milliseconds.
     pub slower_than_ms: Option<u32>,
+    /// L, where the policy should have it: what `--write` puts into its file.
+    pub slower_than_advised_ms: Option<u32>,
+    /// In a sentence, why not where it should not.
+    pub slower_than_why: String,
     /// Time to detect, under the policy as it is.
     pub delays: Vec<Delay>,
     /// Time to detect, with what is advised.

@@ -18,7 +18,7 @@ pub enum Step {
 /// A value to be written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Edit {
-    /// Where: the last step is a field; its parent has to be there.
+    /// Where: the last step is a field. Groups of fields that it is in are added where they are not written.
     pub path: Vec<Step>,
     /// As it stands in the file.
     pub value: String,
@@ -55,17 +55,30 @@ struct Change {
 
 fn change(text: &str, root: &Node, edit: &Edit) -> Result<Change, String> {
     let (last, parents) = edit.path.split_last().ok_or("no place was named")?;
-    let Step::Field(field) = last else {
+    let Step::Field(last) = last else {
         return Err("only fields are written".into());
     };
-    let mut parent = root;
-    for step in parents {
-        parent = match (step, &parent.kind) {
+    let (mut field, mut value) = (last, edit.value.clone());
+    let (mut parent, mut parents) = (root, parents);
+    for (depth, step) in parents.iter().enumerate() {
+        let next = match (step, &parent.kind) {
             (Step::Field(name), _) => parent.get(name),
             (Step::Entry(index), Kind::List(entries)) => entries.get(*index),
             (Step::Entry(_), _) => None,
+        };
+        if let Some(next) = next {
+            parent = next;
+            continue;
         }
-        .ok_or_else(|| format!("{} is not written in the file", in_words(&edit.path)))?;
+        for missing in parents[depth..].iter().rev() {
+            let Step::Field(name) = missing else {
+                return Err(format!("{} is not written in the file", in_words(&edit.path)));
+            };
+            value = format!("{{ {field}: {value} }}");
+            field = name;
+        }
+        parents = &parents[..depth];
+        break;
     }
     if let Some(node) = parent.get(field) {
         let Kind::Scalar { text: old, .. } = &node.kind else {
@@ -80,7 +93,7 @@ fn change(text: &str, root: &Node, edit: &Edit) -> Result<Change, String> {
         return Ok(Change {
             from,
             to: from + as_written.len(),
-            with: edit.value.clone(),
+            with: value,
         });
     }
     let Kind::Map(entries) = &parent.kind else {
@@ -92,16 +105,21 @@ fn change(text: &str, root: &Node, edit: &Edit) -> Result<Change, String> {
         return Ok(Change {
             from: start + 1,
             to: start + 1,
-            with: format!(" {field}: {}{comma}", edit.value),
+            with: format!(" {field}: {value}{comma}"),
         });
     }
     let (first, _) = entries.first().ok_or("a group of fields is empty")?;
+    // An entry of a list begins with its name, and goes on beginning with it.
+    let second = entries
+        .get(1)
+        .filter(|_| matches!(parents.last(), Some(Step::Entry(_))));
+    let first = second.map_or(first, |(second, _)| second);
     let at = offset(text, first.at.line, first.at.column).ok_or("a place is not in the file")?;
-    // Before the first field, on a line of its own: what follows goes on at the same column.
+    // Before that field, on a line of its own: what follows goes on at the same column.
     Ok(Change {
         from: at,
         to: at,
-        with: format!("{field}: {}\n{}", edit.value, " ".repeat(first.at.column - 1)),
+        with: format!("{field}: {value}\n{}", " ".repeat(first.at.column - 1)),
     })
 }
 
@@ -187,7 +205,7 @@ mod tests {
         let new = edited(text, &edits).unwrap();
         assert_eq!(
             new,
-            "a:\n  interval: 250ms\n  probes:\n    - extra: 1\n      name: x # first\n      share: { max: 2%  }\n    - { name: y, share: { max: 5%, hard: 50% } }\n"
+            "a:\n  interval: 250ms\n  probes:\n    - name: x # first\n      extra: 1\n      share: { max: 2%  }\n    - { name: y, share: { max: 5%, hard: 50% } }\n"
         );
         assert!(
             yaml::read_bytes(Path::new("p"), new.as_bytes(), false)
@@ -197,9 +215,31 @@ mod tests {
     }
 
     #[test]
+    fn a_group_that_is_not_written_is_added_whole() {
+        let text = "a:\n  probes:\n    - name: x\n      role: abort\n    - { name: y }\n";
+        let max = |n| {
+            let path = [
+                Field("a"),
+                Field("probes"),
+                Entry(n),
+                Field("share"),
+                Field("max"),
+            ];
+            edit(&path, "2%")
+        };
+        assert_eq!(
+            edited(text, &[max(0), max(1)]).unwrap(),
+            "a:\n  probes:\n    - name: x\n      share: { max: 2% }\n      role: abort\n    - { share: { max: 2% }, name: y }\n"
+        );
+    }
+
+    #[test]
     fn what_is_not_there_or_strange_is_refused() {
         for (path, expected) in [
-            (vec![Field("b"), Field("c")], "is not written in the file"),
+            (
+                vec![Field("b"), Entry(0), Field("c")],
+                "is not written in the file",
+            ),
             (
                 vec![Field("a"), Entry(3), Field("c")],
                 "is not written in the file",

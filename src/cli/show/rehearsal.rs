@@ -78,7 +78,10 @@ fn probe(noise: &ProbeNoise) -> String {
         .map(|p99| format!("99 % of requests within {p99} ms"));
     let slower = noise
         .slower_than_ms
-        .map(|ms| format!("slowerThan: {ms}ms (half as slow again as that)"));
+        .map(|ms| match noise.slower_than_why.as_str() {
+            "" => format!("slowerThan: {ms}ms (half as slow again as that)"),
+            why => format!("{ms} ms (half as slow again as that); {why}"),
+        });
     let spread = noise.spread.map(|spread| match spread {
         s if s < 2.0 => format!("{s:.1}: failures come one by one"),
         s => format!("{s:.1}: failures come in bursts"),

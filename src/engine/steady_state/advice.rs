@@ -11,6 +11,7 @@ use super::hard_line::{crosses, upper_bound};
 use crate::model::experiment::{Hypothesis, ProbeSpec, Reading, Role, Sample, Share, Source};
 use crate::model::rehearsal::{Delay, ProbeNoise, Timing};
 use crate::model::verdict::Counts;
+use crate::model::words::brief;
 use std::time::Duration;
 
 /// Limits that people can agree on.
@@ -47,7 +48,7 @@ pub fn noise(
     let upper = upper_bound(pool.bad, pool.observed, 0.05);
     let abort_probes = hypothesis.abort_probes().count().max(1);
     let every = probe.every.unwrap_or(hypothesis.interval);
-    let peak = |limit: Share| {
+    let peak_of = |ticks: &[Tick], limit: Share| {
         let mut detector = Detector::new(hypothesis.alpha, abort_probes, armed, every);
         ticks
             .iter()
@@ -58,10 +59,22 @@ pub fn noise(
             .max()
             .unwrap_or(0)
     };
-    let fits = |limit: Share| limit.as_f64() >= 2.0 * upper && peak(limit) <= PEAK_MAX;
+    let peak = |limit: Share| peak_of(&ticks, limit);
+    let fits = |limit: Share| limit < probe.hard && limit.as_f64() >= 2.0 * upper && peak(limit) <= PEAK_MAX;
     let tightest = LADDER.map(Share).into_iter().find(|limit| fits(*limit));
+    // What was seen would do, if only there were more of it.
+    let few = pool
+        .share()
+        .is_some_and(|share| 4.0 * share < probe.hard.as_f64());
     let (advised, why) = match (pool.observed, tightest) {
         (0, _) => (None, "nothing was seen, so nothing can be advised".to_owned()),
+        (_, None) if few => (
+            None,
+            format!(
+                "{} of {} bad: too few to bear a limit below the hard line of {}; measure for longer",
+                pool.bad, pool.observed, probe.hard
+            ),
+        ),
         (_, None) => (
             None,
             format!(
@@ -82,6 +95,28 @@ pub fn noise(
         ),
     };
     let p99_ms = p99(&mine, pool);
+    let line = p99_ms.map(|p99| round_up(p99 + p99 / 2, 10));
+    let (line_advised, line_why) = match (p99_ms, line) {
+        (Some(p99), Some(line)) => {
+            let ticks = with_line(&mine, line);
+            let with = Counts::of(&ticks);
+            let limit = advised.unwrap_or(probe.max);
+            let borne = limit.as_f64() >= 2.0 * upper_bound(with.bad, with.observed, 0.05)
+                && peak_of(&ticks, limit) <= PEAK_MAX;
+            match line_refused(probe, p99, line, timing) {
+                Some(why) => (None, why),
+                None if !borne => (
+                    None,
+                    format!(
+                        "not advised: with it at least {} of {} would have been bad, too many for a limit of {limit}",
+                        with.bad, with.observed
+                    ),
+                ),
+                None => (Some(line), String::new()),
+            }
+        }
+        _ => (None, String::new()),
+    };
     let n = mean_observed(&ticks);
     let share = pool.share();
     let delays = |limit: Share, interval: Duration| {
@@ -116,7 +151,9 @@ pub fn noise(
         limit_advised: advised,
         limit_tightest: tightest,
         limit_why: why,
-        slower_than_ms: p99_ms.map(|p99| round_up(p99 + p99 / 2, 10)),
+        slower_than_ms: line,
+        slower_than_advised_ms: line_advised,
+        slower_than_why: line_why,
         delays: delays(probe.max, every).to_vec(),
         delays_advised: advised
             .map(|limit| {
@@ -125,6 +162,41 @@ pub fn noise(
             })
             .unwrap_or_default(),
     }
+}
+
+/// Why a line for slow answers is not for this probe, whatever was measured.
+fn line_refused(probe: &ProbeSpec, p99: u32, line: u32, timing: &Timing) -> Option<String> {
+    let Source::Http(http) = &probe.source else {
+        return Some("only a probe that asks `http` can have it".into());
+    };
+    if http.slower_than_baseline_percent.is_some() {
+        return Some("not needed: the probe follows the baseline by itself".into());
+    }
+    if let Some(now) = http.slower_than.filter(|now| millis(*now) >= u64::from(p99)) {
+        return Some(format!("the {} of the policy fit", brief(now)));
+    }
+    (u64::from(line) >= timing.timeout_advised_ms).then(|| {
+        format!(
+            "not advised: an answer that takes longer than the timeout of {} ms is bad anyway",
+            timing.timeout_advised_ms
+        )
+    })
+}
+
+/// What would have been seen with a line for slow answers, as far as the slowest of each sample tells: at least
+/// one more was bad wherever that one was beyond the line.
+fn with_line(samples: &[&Sample], line: u32) -> Vec<Tick> {
+    samples
+        .iter()
+        .filter_map(|sample| {
+            let tick = Tick::of(sample)?;
+            let slow = slowest_ms(sample).is_some_and(|ms| ms > line);
+            Some(Tick {
+                bad: (tick.bad + u32::from(slow)).min(tick.observed),
+                ..tick
+            })
+        })
+        .collect()
 }
 
 /// The distance of samples and the timeout that fit how fast the probes were answered.
@@ -399,6 +471,14 @@ mod tests {
         // 100 clean requests show no more than 3 %.
         assert_eq!(few.limit_advised, Some(Share::percent(10)), "{few:?}");
         assert_eq!(few.p99_ms, None);
+        // A limit at the hard line, where the policy would be refused, is none.
+        let (fewer, _) = look(&[timed(0.0, 0, 12, 20)]);
+        assert_eq!(fewer.limit_advised, None, "{fewer:?}");
+        assert!(
+            fewer.limit_why.contains("measure for longer"),
+            "{}",
+            fewer.limit_why
+        );
     }
 
     #[test]
@@ -414,6 +494,56 @@ mod tests {
         let p99 = look(&samples).0.p99_ms.unwrap();
         assert!((98..=100).contains(&p99), "{p99}");
         assert_eq!(look(&samples).0.slower_than_ms, Some(round_up(p99 + p99 / 2, 10)));
+    }
+
+    #[test]
+    fn a_line_for_slow_answers_is_advised_where_the_limit_bears_it_and_the_policy_has_none_that_fits() {
+        let told = |samples: &[Sample], change: &dyn Fn(&mut Hypothesis)| {
+            let mut hypothesis = hypothesis();
+            change(&mut hypothesis);
+            let timing = timing(&hypothesis, samples);
+            let noise = noise(&hypothesis, &hypothesis.probes[0], samples, TEN_MINUTES, &timing);
+            (
+                noise.slower_than_ms,
+                noise.slower_than_advised_ms,
+                noise.slower_than_why,
+            )
+        };
+        let http = |hypothesis: &mut Hypothesis, slower_than, slower_than_baseline_percent| {
+            hypothesis.probes[0].source = Source::Http(crate::model::experiment::Http {
+                url: "http://cart.example/".into(),
+                requests: 100,
+                slower_than,
+                slower_than_baseline_percent,
+                ..Default::default()
+            });
+        };
+        let calm = quiet(0, 1);
+        let (line, advised, why) = told(&calm, &|_| {});
+        assert!(
+            line.is_some() && advised == line && why.is_empty(),
+            "{line:?} {why}"
+        );
+        let tight = |h: &mut Hypothesis| h.probes[0].max = Share(1_000);
+        let spiky: Vec<Sample> = (0..600)
+            .map(|n| timed(f64::from(n), 0, 100, if n % 4 == 0 { 200 } else { 20 }))
+            .collect();
+        let (_, advised, why) = told(&spiky, &tight);
+        assert!(
+            advised.is_none() && why.contains("too many for a limit of 0.1 %"),
+            "{why}"
+        );
+        let (_, advised, why) = told(&calm, &|h| h.timeout = Duration::from_millis(30));
+        assert!(advised.is_none() && why.contains("the timeout of 30 ms"), "{why}");
+        let fits = told(&calm, &|h| http(h, Some(Duration::from_millis(300)), None));
+        assert_eq!((fits.1, fits.2.as_str()), (None, "the 300ms of the policy fit"));
+        let follows = told(&calm, &|h| http(h, None, Some(150)));
+        assert!(
+            follows.1.is_none() && follows.2.contains("follows the baseline"),
+            "{follows:?}"
+        );
+        let other = told(&calm, &|h| h.probes[0].source = Source::Marathon);
+        assert!(other.1.is_none() && other.2.contains("asks `http`"), "{other:?}");
     }
 
     #[test]

@@ -107,6 +107,8 @@ pub struct Given {
     pub policy: Vec<(&'static str, String)>,
     /// Lines for the settings.
     pub settings: String,
+    /// `probes.allowCommands` of the settings.
+    pub commands: &'static str,
     /// Other apps and agents than the usual ones.
     pub cluster_of: Option<(Vec<AppSpec>, Vec<AgentSpec>)>,
     /// Whether the settings name the Mesos master.
@@ -138,6 +140,7 @@ impl Default for Given {
             kills: 1,
             policy: vec![],
             settings: String::new(),
+            commands: "[]",
             cluster_of: None,
             mesos: false,
             cluster: "",
@@ -233,7 +236,7 @@ listen: 127.0.0.1:0
 clusters:
   - name: pretend
     marathon: {{ urls: [{1}] }}{6}{4}
-probes: {{ allowHosts: [\"127.0.0.0/8\"] }}
+probes: {{ allowHosts: [\"127.0.0.0/8\"], allowCommands: {7} }}
 slack:
   teamId: {TEAM}
   appId: {APP}
@@ -255,6 +258,7 @@ slack:
             } else {
                 String::new()
             },
+            given.commands,
         );
         std::fs::write(path.join("heartbreak.yaml"), settings).expect("the settings are written");
         let mut policy = format!(

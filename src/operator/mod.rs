@@ -6,6 +6,7 @@
 //! next pass.
 
 mod ask;
+mod attention;
 mod book;
 mod change;
 mod conclude;
@@ -14,6 +15,7 @@ mod inbox;
 mod observe;
 mod pace;
 mod rehearsal;
+mod take_up;
 mod tell;
 mod views;
 mod watch;
@@ -47,6 +49,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use take_up::halted;
 use tokio::sync::{Notify, watch as channel};
 use watch::Watch;
 
@@ -54,8 +57,6 @@ use watch::Watch;
 const EVENT_REST: Duration = Duration::from_secs(2);
 /// How often the halt file is looked for; every last look reads it too.
 const HALT_FILE_EVERY: Duration = Duration::from_secs(1);
-/// A kill that is charged this much longer than the quarantine is told to people.
-const UNREPLACED_AFTER: TimeDelta = TimeDelta::seconds(10);
 
 /// The outside.
 pub struct Ports {
@@ -713,113 +714,6 @@ impl Operator {
         tokio::spawn(async move { op.watch(plan, watch).await });
     }
 
-    /// Takes up a halt that somebody wrote into the halt file, so that it is sticky.
-    async fn take_up_halt_file(&self) {
-        let _only_one = self.halting.lock().await;
-        let Ok(Some(reason)) = self.ports.stop_file.read() else {
-            return;
-        };
-        self.fence.close_all(&format!("the halt file is there: {reason}"));
-        let by = Person {
-            id: "halt-file".into(),
-            name: "the halt file".into(),
-            via: Via::File,
-            role: Role::Stop,
-        };
-        let written = self
-            .book
-            .commit(|ledger, _| {
-                Ok::<_, std::convert::Infallible>(if ledger.halt.is_some() {
-                    vec![]
-                } else {
-                    vec![Body::Halted {
-                        by: by.clone(),
-                        reason: reason.clone(),
-                    }]
-                })
-            })
-            .await;
-        match written {
-            Ok(entries) if entries.is_empty() => {}
-            Ok(_) => {
-                tracing::warn!(%reason, "halted by the halt file");
-                self.abort_what_is_under_way(&by.to_string(), &reason).await;
-                self.tell.notify_one();
-                self.hurry(Duration::ZERO);
-            }
-            Err(error) => {
-                tracing::error!(%error, "the halt could not be journalled; the file stops us all the same")
-            }
-        }
-    }
-
-    /// Ends every run that has started, because of a halt that is in the journal: without waiting for its
-    /// next pass.
-    async fn abort_what_is_under_way(&self, by: &str, reason: &str) {
-        let started = |l: &Ledger| {
-            l.open_runs()
-                .filter(|r| r.started.is_some())
-                .map(|r| r.id.clone())
-                .collect()
-        };
-        let runs: Vec<RunId> = self.book.read(started).await;
-        for run in runs {
-            let (by, reason) = (by.to_owned(), reason.to_owned());
-            self.abort_run(&run, AbortCause::Halt { by, reason }, None).await;
-        }
-    }
-
-    /// Journals what changed in the policy folder.
-    async fn take_up_policies(&self) -> Result<(), PassError> {
-        let set = self.policy_set();
-        let written = self
-            .book
-            .commit(|ledger, _| {
-                let mut bodies = vec![];
-                for (name, state) in &set.policies {
-                    let known = ledger.policies.get(name);
-                    match state {
-                        PolicyState::Active(policy) => {
-                            let same = known.is_some_and(|k| k.digest.as_ref() == Some(&policy.digest));
-                            if !same {
-                                bodies.push(Body::PolicySeen {
-                                    policy: name.clone(),
-                                    digest: policy.digest.clone(),
-                                });
-                            }
-                        }
-                        PolicyState::Suspended { why } => {
-                            if known.is_none_or(|k| k.suspended.as_ref() != Some(why)) {
-                                bodies.push(Body::PolicySuspended {
-                                    policy: name.clone(),
-                                    why: why.clone(),
-                                });
-                            }
-                        }
-                    }
-                }
-                let gone = ledger
-                    .policies
-                    .iter()
-                    .filter(|(name, k)| !k.gone && !set.policies.contains_key(*name));
-                bodies.extend(gone.map(|(name, _)| Body::PolicyGone { policy: name.clone() }));
-                Ok::<_, std::convert::Infallible>(bodies)
-            })
-            .await?;
-        for entry in &written {
-            tracing::info!(
-                kind = entry.body.kind(),
-                "policy folder: {}",
-                describe(&entry.body)
-            );
-        }
-        if !written.is_empty() {
-            self.tell.notify_one();
-            self.hurry(Duration::ZERO);
-        }
-        Ok(())
-    }
-
     /// Writes what an earlier attempt could not: answers of kills, and aborts.
     async fn flush_unwritten(&self) {
         let waiting: Vec<_> = {
@@ -850,102 +744,9 @@ impl Operator {
         }
     }
 
-    /// Tells people, once a process, of kills that should long be settled: what we took down and nothing
-    /// replaced stays charged, and is not to be forgotten.
-    async fn alert_about_the_unreplaced(&self, policy: &PolicyName, now: DateTime<Utc>) {
-        let late = self
-            .book
-            .read(|ledger| {
-                let mine = ledger.charged().filter(|(run, _)| run.plan.policy == *policy);
-                mine.filter(|(_, intent)| !matches!(intent.state, IntentState::Held { .. }))
-                    .filter(|(_, intent)| now > intent.deadline + self.config.quarantine + UNREPLACED_AFTER)
-                    .map(|(run, intent)| {
-                        (
-                            intent.id.clone(),
-                            run.plan.apps.to_string(),
-                            intent.at,
-                            intent.state.word(),
-                        )
-                    })
-                    .collect::<Vec<_>>()
-            })
-            .await;
-        for (id, app, at, state) in late {
-            let new = self
-                .alerted
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .insert(format!("unreplaced/{id}"));
-            if new {
-                self.attend(
-                    format!("unreplaced/{id}"),
-                    format!(
-                        "kill {id} of {app} is {state} since {} min and is not replaced: it counts as down because of us",
-                        (now - at).num_minutes()
-                    ),
-                    "look at the app's deployments, launch queue and health; the charge ends when a replacement serves, \
-                     or with `heartbreak clear`"
-                        .to_owned(),
-                );
-            }
-        }
-    }
-
     fn kill_retry(&self, cluster: &ClusterName) -> TimeDelta {
         let told = self.config.kill_retry.get(cluster).copied();
         told.unwrap_or(lifecycle::KILL_RETRY)
-    }
-
-    /// Tells people, once a process, of a kill that Marathon accepted and that should have shown by now.
-    async fn alert_about_kills_without_effect(
-        &self,
-        policy: &PolicyName,
-        snapshot: &Snapshot,
-        now: DateTime<Utc>,
-    ) {
-        let Some(info) = &snapshot.info else { return };
-        let retry = self.kill_retry(&snapshot.cluster);
-        let late = self
-            .book
-            .read(|ledger| {
-                let mine = ledger
-                    .charged()
-                    .filter(|(run, _)| run.plan.policy == *policy && run.plan.cluster == snapshot.cluster);
-                mine.filter_map(|(_, intent)| {
-                    let mut apps = intent.targets.iter().filter_map(|t| snapshot.apps.get(&t.app));
-                    let why =
-                        apps.find_map(|app| lifecycle::without_effect(app, intent, info, retry, now))?;
-                    Some((format!("no-effect/{}", intent.id), why))
-                })
-                .collect::<Vec<_>>()
-            })
-            .await;
-        for (key, why) in late {
-            let new = self
-                .alerted
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .insert(key.clone());
-            if new {
-                self.attend(
-                    key,
-                    why,
-                    "nothing is sent again; it stays charged until it is proven that it did nothing, or until \
-                     `heartbreak clear`"
-                        .to_owned(),
-                );
-            }
-        }
-    }
-
-    /// Tells people once about something that needs them.
-    fn attend(&self, key: String, what: String, todo: String) {
-        tracing::error!(%what, %todo, "attention");
-        self.attention
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(key, (what, todo));
-        self.tell.notify_one();
     }
 }
 
@@ -962,31 +763,5 @@ impl Pace {
             after,
             why: why.into(),
         }
-    }
-}
-
-/// The halt that is in force, from journal or file. A file that can't be read counts as there.
-fn halted(ledger: &Ledger, file: &Result<Option<String>, String>) -> Option<(String, String)> {
-    if let Some(halt) = &ledger.halt {
-        return Some((halt.by.to_string(), halt.reason.clone()));
-    }
-    match file {
-        Ok(None) => None,
-        Ok(Some(reason)) => Some(("the halt file".into(), reason.clone())),
-        Err(why) => Some(("the halt file".into(), format!("it can't be read: {why}"))),
-    }
-}
-
-fn describe(body: &Body) -> String {
-    match body {
-        Body::PolicySeen { policy, digest } => {
-            format!(
-                "{policy} is active ({})",
-                digest.as_str().get(..12).unwrap_or_default()
-            )
-        }
-        Body::PolicySuspended { policy, why } => format!("{policy} is suspended: {why}"),
-        Body::PolicyGone { policy } => format!("{policy} is gone"),
-        other => other.kind().to_owned(),
     }
 }

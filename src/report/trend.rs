@@ -12,6 +12,8 @@ use std::fmt::Write;
 
 const WIDTH: f64 = 1000.0;
 const LEFT: f64 = 70.0;
+/// What lies at either end of the time is drawn this far from the plot's edge.
+const PAD: f64 = 24.0;
 const RIGHT: f64 = 980.0;
 /// Height of a panel's plot.
 const PLOT: f64 = 130.0;
@@ -62,7 +64,7 @@ fn panel(body: &mut String, class: &ClassPast, now: DateTime<Utc>, y: f64) -> f6
     let from = began.min(now - TimeDelta::days(1));
     let x = |at: DateTime<Utc>| {
         let share = (at - from).num_seconds() as f64 / (now - from).num_seconds().max(1) as f64;
-        LEFT + share.clamp(0.0, 1.0) * (RIGHT - LEFT)
+        LEFT + PAD + share.clamp(0.0, 1.0) * (RIGHT - LEFT - 2.0 * PAD)
     };
     let height = |share: f64| bottom - share.clamp(0.0, 1.0) * PLOT;
     let _ = writeln!(
@@ -84,19 +86,25 @@ fn panel(body: &mut String, class: &ClassPast, now: DateTime<Utc>, y: f64) -> f6
             &format!("{percent} %"),
         );
     }
+    let mut points: Vec<(f64, &TrendPoint)> = class.trend.iter().map(|point| (x(point.at), point)).collect();
+    // A line of no length is none: what is known of one moment gets a width.
+    if let (Some(first), Some(last)) = (points.first().copied(), points.last().copied())
+        && last.0 - first.0 < PAD
+    {
+        points = vec![(last.0 - PAD / 2.0, last.1), (last.0 + PAD / 2.0, last.1)];
+    }
     let line = |of: fn(&TrendPoint) -> f64| -> String {
-        let points = class.trend.iter().enumerate().map(|(n, point)| {
+        let points = points.iter().enumerate().map(|(n, (x, point))| {
             let word = if n == 0 { 'M' } else { 'L' };
-            format!("{word}{:.1} {:.1}", x(point.at), height(of(point)))
+            format!("{word}{x:.1} {:.1}", height(of(point)))
         });
         points.collect()
     };
     if !class.trend.is_empty() {
-        let back: String = class
-            .trend
+        let back: String = points
             .iter()
             .rev()
-            .map(|point| format!("L{:.1} {:.1}", x(point.at), height(point.low)))
+            .map(|(x, point)| format!("L{x:.1} {:.1}", height(point.low)))
             .collect();
         path(body, "hb-band", &format!("{}{back}Z", line(|p| p.high)));
         path(body, "hb-running", &line(|p| p.mean));
@@ -218,6 +226,28 @@ mod tests {
             let dir = std::path::Path::new(&dir);
             std::fs::write(dir.join("trend.svg"), &drawn).unwrap();
             std::fs::write(dir.join("trend.png"), crate::report::picture::png(&drawn)).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_single_run_is_to_be_seen() {
+        let mut one = past();
+        one.classes[0].trend.truncate(1);
+        one.classes[0].results.truncate(1);
+        one.at = day(0) + TimeDelta::seconds(40);
+        let drawn = svg(&one);
+        let bold = drawn.lines().find(|l| l.contains("class=\"hb-steady\"")).unwrap();
+        let ends: Vec<f64> = bold
+            .split(['M', 'L', '"'])
+            .filter_map(|at| at.split_once(' ')?.0.parse().ok())
+            .collect();
+        assert!(
+            ends.len() == 2 && ends[1] - ends[0] >= 10.0 && ends[1] <= RIGHT,
+            "{bold}"
+        );
+        if let Some(dir) = std::env::var_os("HEARTBREAK_SAMPLES") {
+            let dir = std::path::Path::new(&dir);
+            std::fs::write(dir.join("trend-one.png"), crate::report::picture::png(&drawn)).unwrap();
         }
     }
 

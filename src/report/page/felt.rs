@@ -31,6 +31,12 @@ pub(super) fn felt(report: &Report) -> Vec<Block> {
                 .into(),
         ));
     }
+    blocks
+}
+
+/// Every moment of every kill, and who said so.
+pub(super) fn moments(report: &Report) -> Vec<Block> {
+    let mut blocks = vec![];
     let origins: Vec<String> = report.recoveries.iter().filter_map(origins).collect();
     if !origins.is_empty() {
         blocks.push(Block::List(origins));

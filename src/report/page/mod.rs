@@ -17,7 +17,7 @@ use crate::model::experiment::Control;
 use crate::model::report::Report;
 use crate::model::verdict::{HypothesisResult, Outcome};
 use done::{gates, gates_in_a_line, requests, requests_in_a_line};
-use felt::felt;
+use felt::{felt, moments};
 use measured::{differences, harm, recoveries};
 use planned::{hypothesis, people, plan, plan_in_a_line};
 use speed::speed;
@@ -123,6 +123,11 @@ pub(super) fn of(report: &Report) -> Page {
             title: "Plan",
             folded: Some(plan_in_a_line(report)),
             blocks: plan(report),
+        },
+        Section {
+            title: "Moments of each kill",
+            folded: Some("from the kill to each stage, and who said so".into()),
+            blocks: moments(report),
         },
         Section {
             title: "Kill requests",

@@ -12,7 +12,13 @@ pub(super) struct Cell(String);
 
 impl From<String> for Cell {
     fn from(text: String) -> Self {
-        Self(format!("<span>{}</span>", escape(&text)))
+        // A time, a name, a number with its unit stay on one line.
+        let short = if text.chars().count() <= 24 {
+            " class=short"
+        } else {
+            ""
+        };
+        Self(format!("<span{short}>{}</span>", escape(&text)))
     }
 }
 

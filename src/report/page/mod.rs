@@ -107,6 +107,10 @@ pub(super) fn of(report: &Report) -> Page {
             vec![],
         ),
     };
+    // How it is watched belongs to what was planned; what is claimed stands for itself.
+    let (watching, claim): (Vec<_>, Vec<_>) = hypothesis(report)
+        .into_iter()
+        .partition(|block| matches!(block, Block::Facts(_)));
     let mut sections = vec![
         Section::open("Speed of stopping", speed(report)),
         Section::open("What happened", vec![Block::Chart(chart_in_words(report))]),
@@ -117,12 +121,12 @@ pub(super) fn of(report: &Report) -> Page {
         Section::open("Harm", harm(report)),
         Section::open(compared(report), differences(report)),
         Section::open("What this run could not have seen", blind_spots(report)),
-        Section::open("Hypothesis and limits", hypothesis(report)),
+        Section::open("Hypothesis and limits", claim),
         Section::open("Who asked and who approved", people(report)),
         Section {
             title: "Plan",
             folded: Some(plan_in_a_line(report)),
-            blocks: plan(report),
+            blocks: plan(report).into_iter().chain(watching).collect(),
         },
         Section {
             title: "Moments of each kill",

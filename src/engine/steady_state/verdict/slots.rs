@@ -275,10 +275,10 @@ fn one_kill_a_day_adds_up_and_says_how_far_it_is() {
         );
 }
 
-/// A hundred answers of one second, as the HTTP probe tells of them: log-normal, median 20 ms and 99th percentile
+/// Fifty answers of one second, as the HTTP probe tells of them: log-normal, median 20 ms and 99th percentile
 /// 200 ms, times `factor`.
 fn answers(dice: &mut Dice, second: f64, factor: f64, http: &Http) -> Sample {
-    let times_us: Vec<u32> = (0..100)
+    let times_us: Vec<u32> = (0..50)
         .map(|_| {
             // Box and Muller.
             let (u, v) = (dice.share().max(1e-12), dice.share());
@@ -290,7 +290,7 @@ fn answers(dice: &mut Dice, second: f64, factor: f64, http: &Http) -> Sample {
     let bad = times_us.iter().filter(|us| u128::from(**us) > line).count();
     Sample {
         reading: Reading::Seen {
-            observed: 100,
+            observed: 50,
             bad: bad as u32,
             slowest_ms: None,
             detail: Some(Box::new(Detail {
@@ -299,7 +299,7 @@ fn answers(dice: &mut Dice, second: f64, factor: f64, http: &Http) -> Sample {
                 ..Detail::default()
             })),
         },
-        ..seen("edge", second, 0, 100)
+        ..seen("edge", second, 0, 50)
     }
 }
 
@@ -335,7 +335,7 @@ fn watched(order: &str, factor: f64, http: &Http) -> Run {
 /// Both ways in which a policy can draw a line for slow answers.
 fn lines() -> [Http; 2] {
     let http = Http {
-        requests: 100,
+        requests: 50,
         ..Http::default()
     };
     [
@@ -358,7 +358,7 @@ fn a_run_that_takes_the_time_of_answers_holds_when_kills_make_none_slower() {
         assert_eq!(latency.says, Held, "{latency:?}");
         assert_eq!(
             (latency.experiment_answers, latency.control_answers),
-            (30_000, 30_000)
+            (15_000, 15_000)
         );
         assert!(
             found.sentence.contains(" Slowest 1 % of answers (edge): from "),
@@ -425,7 +425,7 @@ fn one_kill_a_day_compares_the_slow_ends_of_all_its_days() {
             .collect();
     });
     let found = on.check(Completed, Disproved, "yes (probe edge is slower after a kill");
-    assert_eq!(found.differences[0].latency.unwrap().experiment_answers, 30_000);
+    assert_eq!(found.differences[0].latency.unwrap().experiment_answers, 15_000);
     assert!(found.limits.iter().all(|l| !l.contains(unsaid)));
 }
 

@@ -12,6 +12,9 @@ pub(super) struct Cell(String);
 
 impl From<String> for Cell {
     fn from(text: String) -> Self {
+        if text.is_empty() {
+            return Self::nothing();
+        }
         // A time, a name, a number with its unit stay on one line.
         let short = if text.chars().count() <= 24 {
             " class=short"

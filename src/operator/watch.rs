@@ -505,14 +505,22 @@ pub(super) fn abort_bodies(
 }
 
 /// What a task's row says of its beginning.
+///
+/// From Marathon 1.8 on an instance keeps its health results when its task is replaced: a first success before
+/// this task's start is that of the one that was killed, and the latest success is the next best.
 fn fresh_task(task: &Task) -> FreshTask {
+    let own = |at: &DateTime<Utc>| task.started_at.is_some_and(|started| started <= *at);
     FreshTask {
         task: task.id.clone(),
         instance: task.instance.clone(),
         staged: task.staged_at,
         started: task.started_at,
         healthy: match &task.health {
-            Health::Reported { first_success, .. } => *first_success,
+            Health::Reported {
+                first_success,
+                last_success,
+                ..
+            } => first_success.filter(own).or(last_success.filter(own)),
             Health::Unreported => None,
         },
     }

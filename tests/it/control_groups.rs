@@ -106,6 +106,11 @@ async fn users_of_both_parallel_apps_see_the_same_and_the_hypothesis_holds() {
         "no difference beyond what is tolerated",
     );
     assert_eq!(verdict.design, "strong (parallel apps)");
+    let kill = report.recoveries.first().expect("one kill");
+    assert!(
+        kill.healthy.is_some() && kill.running <= kill.healthy,
+        "the health of the killed task is not that of its replacement: {kill:?}"
+    );
     let [difference] = verdict.differences.as_slice() else {
         panic!(
             "one probe is compared, its counterpart is not: {:?}",

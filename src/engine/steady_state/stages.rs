@@ -28,9 +28,17 @@ pub(super) struct Replaced {
 /// a replacement to its victim, and the first staged goes to the first killed.
 pub(super) fn replacements(kills: &[&Intent], app: &AppId, health: &[HealthPoint]) -> Vec<Replaced> {
     let mut latest: BTreeMap<&TaskId, &FreshTask> = BTreeMap::new();
+    let mut healthy: BTreeMap<&TaskId, DateTime<Utc>> = BTreeMap::new();
     let mut offset = TimeDelta::zero();
     for point in health.iter().filter(|point| point.app == *app) {
-        latest.extend(point.fresh.iter().map(|task| (&task.task, task)));
+        for task in &point.fresh {
+            latest.insert(&task.task, task);
+            // The first that was seen: where only the latest success is known, it goes on with time.
+            if let Some(at) = task.healthy {
+                let first = healthy.entry(&task.task).or_insert(at);
+                *first = at.min(*first);
+            }
+        }
         if let Some(ms) = point.clock_offset_ms.filter(|ms| ms.abs() > OFFSET_MIN) {
             offset = TimeDelta::milliseconds(ms);
         }
@@ -64,15 +72,15 @@ pub(super) fn replacements(kills: &[&Intent], app: &AppId, health: &[HealthPoint
                 taken.extend(chosen.map(|task| &task.task));
                 found.push(chosen.copied());
             }
-            let last = |pick: fn(&FreshTask) -> Option<DateTime<Utc>>| {
-                let times = found.iter().map(|task| task.and_then(pick).map(ours));
+            let last = |pick: &dyn Fn(&FreshTask) -> Option<DateTime<Utc>>| {
+                let times = found.iter().map(|task| pick((*task)?).map(ours));
                 // One that was not reached keeps the whole stage open.
                 times.collect::<Option<Vec<_>>>()?.into_iter().max()
             };
             Replaced {
-                staged: last(|task| task.staged),
-                running: last(|task| task.started),
-                healthy: last(|task| task.healthy),
+                staged: last(&|task| task.staged),
+                running: last(&|task| task.started),
+                healthy: last(&|task| healthy.get(&task.task).copied()),
                 by_order,
             }
         })
@@ -203,6 +211,15 @@ mod tests {
             }
         );
         assert_eq!((found[1].staged, found[1].by_order), (Some(at(201.0)), false));
+    }
+
+    #[test]
+    fn healthy_is_when_it_was_first_so_however_late_it_was_last_so() {
+        let kill = intent(1, 100.0);
+        let health = [108.0, 110.0, 112.0]
+            .map(|at| point(at, vec![fresh("c.1", "cart.1", 101.5, Some(103.0), Some(at))], 0));
+        let found = replacements(&[&kill], &"/shop/cart".into(), &health);
+        assert_eq!(found[0].healthy, Some(at(108.0)));
     }
 
     #[test]

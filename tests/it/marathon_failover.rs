@@ -2,6 +2,7 @@
 
 use crate::support::world::{Given, World};
 use heartbreak::model::run::IntentState;
+use heartbreak::model::verdict::HypothesisResult;
 use heartbreak_sim::{AppSpec, Version};
 use serde_json::json;
 use std::time::Duration;
@@ -55,7 +56,9 @@ async fn the_leader_ends_during_a_kill(version: Version) {
         })
         .await;
     assert!(told.text.contains(run.id.as_str()), "{}", told.text);
-    world.until_over().await;
+    let over = world.until_over().await;
+    let verdict = over.verdict.expect("a verdict");
+    assert_eq!(verdict.hypothesis, HypothesisResult::Inconclusive, "{}", verdict.sentence);
     let sent = || {
         let requests = world.sim.requests();
         requests

@@ -537,9 +537,16 @@ impl Judged<'_> {
         };
         let deadline = later(intent.at, recovery.within);
         let all = self.findings.recoveries.iter();
-        let mut of_step = all.filter(|r| r.step == step).peekable();
-        if of_step.peek().is_some() && of_step.all(|r| r.steady.is_some_and(|at| at <= deadline)) {
+        let of_step: Vec<_> = all.filter(|r| r.step == step).collect();
+        if !of_step.is_empty() && of_step.iter().all(|r| r.steady.is_some_and(|at| at <= deadline)) {
             return Recovered::Yes;
+        }
+        // Such as a kill that a leader accepted, and forgot when it ended.
+        let did_nothing = |r: &&KillRecovery| r.gone.is_none() && r.staged.is_none();
+        if !of_step.is_empty() && of_step.iter().all(did_nothing) {
+            return Recovered::Unknown(format!(
+                "the kill of step {step} was accepted, and nobody saw a task end"
+            ));
         }
         let seen = |probe: &ProbeSpec| {
             let after = |s: &&Sample| s.probe == probe.name && intent.at < s.at;

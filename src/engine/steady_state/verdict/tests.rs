@@ -380,6 +380,21 @@ fn not_recovered_in_time_disproves_where_somebody_watched() {
 }
 
 #[test]
+fn a_kill_after_which_nobody_saw_a_task_end_disproves_nothing() {
+    let forgotten = |gone: Option<f64>| {
+        World::new(0, 0).with(|w| {
+            w.recoveries[0].gone = gone.map(at);
+            w.recoveries[0].staged = None;
+            w.recoveries[0].steady = None;
+        })
+    };
+    forgotten(None).check(Completed, Inconclusive, "");
+    let words = forgotten(None).verdict().sentence;
+    assert!(words.contains("nobody saw a task end"), "{words}");
+    forgotten(Some(61.0)).check(Completed, Disproved, "");
+}
+
+#[test]
 fn a_missing_or_refused_kill_is_never_held() {
     World::new(0, 0)
         .with(|w| w.plan = plan(2))

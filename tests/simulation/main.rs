@@ -12,8 +12,8 @@ mod world;
 use std::sync::Arc;
 use world::{Sabotage, Setup, World};
 
-/// Seeds run by default: some three minutes unoptimised. Every night wants thousands, with `--release`.
-const SEEDS: u64 = 100;
+/// Seeds run by default: two minutes of a core, unoptimised. Every night wants thousands, with `--release`.
+const SEEDS: u64 = 60;
 
 fn run(seed: u64, sabotage: Sabotage) -> (Arc<World>, Result<(), String>) {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -70,7 +70,7 @@ fn no_seed_breaks_an_invariant() {
         }
     });
     println!("{totals:#?}");
-    if seeds().len() >= 100 {
+    if seeds().len() >= 60 {
         totals.assert_not_vacuous();
     }
 }
@@ -113,32 +113,32 @@ fn an_intent_that_is_not_durable_before_the_kill_is_found() {
 
 #[test]
 fn a_last_look_that_nobody_asks_is_found() {
-    is_found(Sabotage::NoLastLook, 0, &["I6", "I7", "I8", "I9"]);
+    is_found(Sabotage::NoLastLook, 13, &["I6", "I7", "I8", "I9"]);
 }
 
 #[test]
 fn a_restart_that_takes_open_intents_for_unsent_is_found() {
-    is_found(Sabotage::CrashedMeansNotSent, 0, &["I1", "I2"]);
+    is_found(Sabotage::CrashedMeansNotSent, 1, &["I1", "I2"]);
 }
 
 #[test]
 fn a_quarantine_that_is_too_short_is_found() {
-    is_found(Sabotage::NoQuarantine, 0, &["I1", "I2"]);
+    is_found(Sabotage::NoQuarantine, 8, &["I1", "I2"]);
 }
 
 #[test]
 fn rates_that_a_restart_forgets_are_found() {
-    is_found(Sabotage::ForgetRates, 0, &["I11"]);
+    is_found(Sabotage::ForgetRates, 8, &["I11"]);
 }
 
 #[test]
 fn a_blast_radius_that_trusts_inherited_health_is_found() {
-    is_found(Sabotage::InheritedHealth, 0, &["I1", "I2"]);
+    is_found(Sabotage::InheritedHealth, 21, &["I1", "I2"]);
 }
 
 #[test]
 fn an_approval_of_another_plan_that_counts_is_found() {
-    is_found(Sabotage::AnyDigest, 0, &["I12"]);
+    is_found(Sabotage::AnyDigest, 1, &["I12"]);
 }
 
 #[test]
@@ -148,7 +148,7 @@ fn probes_that_are_blind_and_taken_for_good_are_found() {
 
 #[test]
 fn a_clock_that_is_believed_whatever_it_says_is_found() {
-    is_found(Sabotage::TrustTheClock, 0, &["I7", "I11", "I12"]);
+    is_found(Sabotage::TrustTheClock, 13, &["I7", "I11", "I12"]);
 }
 
 #[test]

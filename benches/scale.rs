@@ -79,7 +79,7 @@ async fn serve(count: u32) -> Outcome<()> {
         ("/v2/info", ""),
         ("/v2/deployments", ""),
         ("/v2/queue", ""),
-        ("/v2/pods::status", ""),
+        ("/v2/pods/::status", ""),
     ] {
         let body = http
             .get(format!("{}{path}{query}", sim.url()))

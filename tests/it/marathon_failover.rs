@@ -58,7 +58,12 @@ async fn the_leader_ends_during_a_kill(version: Version) {
     assert!(told.text.contains(run.id.as_str()), "{}", told.text);
     let over = world.until_over().await;
     let verdict = over.verdict.expect("a verdict");
-    assert_eq!(verdict.hypothesis, HypothesisResult::Inconclusive, "{}", verdict.sentence);
+    assert_eq!(
+        verdict.hypothesis,
+        HypothesisResult::Inconclusive,
+        "{}",
+        verdict.sentence
+    );
     let sent = || {
         let requests = world.sim.requests();
         requests

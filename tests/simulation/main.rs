@@ -143,7 +143,7 @@ fn an_approval_of_another_plan_that_counts_is_found() {
 
 #[test]
 fn probes_that_are_blind_and_taken_for_good_are_found() {
-    is_found(Sabotage::BlindIsGood, 0, &["I10"]);
+    is_found(Sabotage::BlindIsGood, 36, &["I10"]);
 }
 
 #[test]

@@ -242,7 +242,7 @@ impl Generator {
             to,
             "\"env\":{{\"CONFIG\":\"{{\\\"level\\\":\\\"info\\\"}}\",\"DB_URL\":\"postgres://db.team-{team:02}.example.com:5432/\
              service_{n:05}\",\"GREETING\":\"gr\u{fc}\u{df} dich\",\"JAVA_OPTS\":\"-Xms256m -Xmx512m -XX:+UseG1GC \
-             -Dservice.name=service-{n:05}\",\"SECRET\":{{\"secret\":\"s0\"}},\"SERVICE_NAME\":\"service-{n:05}\"}},"
+             -Dservice.name=service-{n:05}\",\"SERVICE_NAME\":\"service-{n:05}\"}},"
         );
         to.push_str("\"executor\":\"\",\"fetch\":[],\"healthChecks\":[");
         for check in 0..plan.checks {
@@ -275,7 +275,7 @@ impl Generator {
         };
         let _ = write!(
             to,
-            "\"requirePorts\":false,\"secrets\":{{\"s0\":{{\"source\":\"team-{team:02}/key\"}}}},\"upgradeStrategy\":\
+            "\"requirePorts\":false,\"secrets\":{{}},\"upgradeStrategy\":\
              {{\"maximumOverCapacity\":1.0,\"minimumHealthCapacity\":1.0}},\"version\":\"{version}\",\"versionInfo\":\
              {{\"lastScalingAt\":\"{version}\",\"lastConfigChangeAt\":\"{version}\"}},\"killSelection\":\"YOUNGEST_FIRST\",\
              \"unreachableStrategy\":{unreachable},"

@@ -1,5 +1,5 @@
 //! The parts of `benches/run` that are programs of their own, so that CPU and memory are counted each by
-//! itself: `scale serve|pretend|observe|observe-few|receive|decide|events …`. See `benches/README.md`.
+//! itself: `scale serve|pretend|observe|observe-few|receive|decide|decide-few|events …`. See `benches/README.md`.
 
 use heartbreak::clock::RealClock;
 use heartbreak::engine::gates::{self, Facts};
@@ -39,25 +39,27 @@ async fn main() -> Outcome<()> {
         ["serve", apps] => serve(apps.parse()?).await,
         ["pretend", apps] => pretend(apps.parse()?).await,
         ["observe", url, policy] => observe(url, policy, &[Query::all()]).await,
-        // The server sends everything all the same: what nobody asked for is dropped while it is read.
-        ["observe-few", url, policy] => {
-            let opted_in = LabelTerm::In("chaos".into(), BTreeSet::from(["opt-in".into()]));
-            let few = Query {
-                selector: Some(LabelSelector {
-                    terms: vec![opted_in],
-                }),
-                ids: vec![],
-            };
-            observe(url, policy, &[few]).await
-        }
+        ["observe-few", url, policy] => observe(url, policy, &[opted_in()]).await,
         ["receive", url] => receive(url).await,
-        ["decide", url, policies] => decide(url, policies).await,
+        ["decide", url, policies] => decide(url, policies, Query::all()).await,
+        ["decide-few", url, policies] => decide(url, policies, opted_in()).await,
         ["events", url] => events(url).await,
         [] => {
             eprintln!("these are measured by benches/run");
             Ok(())
         }
         other => Err(format!("what is {other:?}? See benches/README.md").into()),
+    }
+}
+
+/// What the operator asks for. The server here sends everything all the same: what nobody asked for is dropped
+/// while it is read.
+fn opted_in() -> Query {
+    Query {
+        selector: Some(LabelSelector {
+            terms: vec![LabelTerm::In("chaos".into(), BTreeSet::from(["opt-in".into()]))],
+        }),
+        ids: vec![],
     }
 }
 
@@ -184,14 +186,17 @@ fn policies(folder: &str) -> Outcome<Vec<Arc<Policy>>> {
     .collect()
 }
 
-/// Plans for a policy and asks every gate about the first step; says how many answered.
-fn decided(policy: &Arc<Policy>, snapshot: &Snapshot) -> (bool, usize) {
-    let now = RealClock.now();
-    let limits: Limits = serde_json::from_value(json!({
+/// Limits as the settings have them.
+fn limits() -> Outcome<Limits> {
+    Ok(serde_json::from_value(json!({
         "tasks_down": 5, "kills_per_hour": 20, "kills_per_workday": 50, "forbidden_apps": ["/heartbreak/**"],
         "freezes": [], "timezone": "Europe/Madrid", "holidays": [],
-    }))
-    .expect("limits as the settings have them");
+    }))?)
+}
+
+/// Plans for a policy and asks every gate about the first step; says how many answered.
+fn decided(policy: &Arc<Policy>, limits: &Limits, snapshot: &Snapshot) -> (bool, usize) {
+    let now = RealClock.now();
     let ownership = Ownership {
         opt_in: ("chaos".into(), "opt-in".into()),
         team_label: "team".into(),
@@ -201,7 +206,7 @@ fn decided(policy: &Arc<Policy>, snapshot: &Snapshot) -> (bool, usize) {
     let ledger = Ledger::default();
     let made = planner::plan(&Wanted {
         policy,
-        limits: &limits,
+        limits,
         ownership: &ownership,
         ledger: &ledger,
         snapshot,
@@ -218,7 +223,7 @@ fn decided(policy: &Arc<Policy>, snapshot: &Snapshot) -> (bool, usize) {
     let facts = Facts {
         now,
         policy: Ok(policy),
-        limits: &limits,
+        limits,
         ledger: &ledger,
         snapshot,
         ownership: &ownership,
@@ -239,7 +244,7 @@ async fn observe(url: &str, folder: &str, queries: &[Query]) -> Outcome<()> {
     let policies = policies(folder)?;
     let snapshot = client(url)?.look(queries).await;
     let tasks: usize = snapshot.apps.values().map(|app| app.tasks.len()).sum();
-    let (planned, answers) = decided(&policies[0], &snapshot);
+    let (planned, answers) = decided(&policies[0], &limits()?, &snapshot);
     println!(
         "{} apps, {tasks} tasks, {} gaps {:?}; planned: {planned}, {answers} gates answered",
         snapshot.apps.len(),
@@ -259,16 +264,17 @@ async fn receive(url: &str) -> Outcome<()> {
 }
 
 /// Every policy of a folder on one snapshot.
-async fn decide(url: &str, folder: &str) -> Outcome<()> {
+async fn decide(url: &str, folder: &str, query: Query) -> Outcome<()> {
     let policies = policies(folder)?;
-    let snapshot = client(url)?.look(&[Query::all()]).await;
+    let snapshot = client(url)?.look(&[query]).await;
+    let limits = limits()?;
     let mut best = Duration::MAX;
     let mut planned = 0;
     for _ in 0..10 {
         let began = cpu()?;
         planned = policies
             .iter()
-            .filter(|policy| black_box(decided(policy, &snapshot)).0)
+            .filter(|policy| black_box(decided(policy, &limits, &snapshot)).0)
             .count();
         best = best.min(cpu()?.saturating_sub(began));
     }

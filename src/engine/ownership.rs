@@ -57,10 +57,13 @@ impl Ownership {
         }
         let (label, value) = &self.opt_in;
         if app.labels.get(label) != Some(value) {
-            return Consent::No(format!(
-                "{} is not opted in: no line of owners.yaml names it and its label {label:?} is not {value:?}",
-                app.id
-            ));
+            // The usual answer where a policy names more than opted in: joined, which is much faster than formatted.
+            let words = [
+                " is not opted in: no line of owners.yaml names it and its label \"",
+                "\" is not \"",
+                "\"",
+            ];
+            return Consent::No([app.id.as_str(), words[0], label, words[1], value, words[2]].concat());
         }
         match app.labels.get(&self.team_label) {
             Some(owner) if owner != team => Consent::No(format!(

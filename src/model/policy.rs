@@ -212,10 +212,18 @@ impl AppPattern {
                 _ => false,
             }
         }
-        segments(
-            Some(self.0.trim_start_matches('/')),
-            Some(app.as_str().trim_start_matches('/')),
-        )
+        let pattern = self.0.trim_start_matches('/');
+        let id = app.as_str().trim_start_matches('/');
+        // The usual two, asked for every app by every policy: one app, and all below a path.
+        match pattern.split_once('*') {
+            None => pattern == id,
+            Some((path, "*")) if path.ends_with('/') => {
+                let path = &path[..path.len() - 1];
+                id.strip_prefix(path)
+                    .is_some_and(|below| below.is_empty() || below.starts_with('/'))
+            }
+            Some(_) => segments(Some(pattern), Some(id)),
+        }
     }
 
     /// The text before the first star: every app that the pattern names begins with it, but for the `/` in

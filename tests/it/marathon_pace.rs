@@ -242,7 +242,7 @@ spec:
             .await
             .expect("it starts");
         let served = operator.clone();
-        let running = tokio::spawn(async move { served.run().await });
+        let running = tokio::spawn(async move { Box::pin(served.run()).await });
         let stage = Self {
             sim,
             clock,

@@ -171,9 +171,13 @@ fn seen_by_looks<'a>(intent: &Intent, health: impl Iterator<Item = &'a HealthPoi
     };
     if let Some(before) = health.clone().filter(|point| point.at <= intent.at).last() {
         // Marathon may act before its answer arrives, so the looks count from the intent on.
+        let mut came = false;
         for point in health.filter(|point| point.at > intent.at) {
             let at = Some(point.at);
-            if found.gone.is_none() && (point.running < before.running || point.healthy < before.healthy) {
+            came |= !point.fresh.is_empty();
+            // Fewer that are healthy may be as many that run: a new leader has to ask for everybody's health first.
+            let replaced = came && point.healthy < before.healthy;
+            if found.gone.is_none() && (point.running < before.running || replaced) {
                 found.reach((Stage::Gone, Origin::Look, at));
             }
             if found.gone.is_some() && found.running.is_none() && point.running >= before.running {
@@ -273,6 +277,7 @@ mod tests {
     use super::*;
     use crate::engine::steady_state::testing::*;
     use crate::engine::steady_state::verdict::tests::{intent, plan};
+    use crate::model::report::FreshTask;
 
     fn health(seconds: f64, healthy: u32, running: u32) -> HealthPoint {
         HealthPoint {
@@ -304,6 +309,25 @@ mod tests {
         assert_eq!(found.killed, at(100.2));
         assert_eq!((found.gone, found.running), (Some(at(101.0)), Some(at(105.0))));
         assert_eq!((found.capacity, found.steady), (Some(at(110.0)), Some(at(110.0))));
+    }
+
+    #[test]
+    fn health_that_a_new_leader_does_not_know_yet_is_no_task_that_is_gone() {
+        let mut points = [health(99.0, 12, 12), health(101.0, 0, 12), health(110.0, 12, 12)];
+        let seen = |points: &[HealthPoint]| {
+            recoveries(&plan(1), &[intent(1, 100.0)], points, &clean(0, 200))[0].clone()
+        };
+        let found = seen(&points);
+        assert_eq!((found.gone, found.capacity, found.steady), (None, None, None));
+        // The victim and its replacement may both have run, each at its look.
+        points[1].fresh = vec![FreshTask {
+            task: "cart.new".into(),
+            instance: "cart.new".into(),
+            staged: Some(at(100.4)),
+            started: Some(at(100.8)),
+            healthy: None,
+        }];
+        assert_eq!(seen(&points).gone, Some(at(101.0)));
     }
 
     #[test]

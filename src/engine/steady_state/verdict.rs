@@ -13,7 +13,7 @@ use crate::model::ids::ProbeName;
 use crate::model::plan::Plan;
 use crate::model::policy::Mode;
 use crate::model::report::KillRecovery;
-use crate::model::run::{Aborted, Intent};
+use crate::model::run::{Aborted, Intent, IntentState};
 use crate::model::verdict::{Counts, Difference, HypothesisResult, Outcome, Pair, Progress, Verdict};
 use chrono::{DateTime, Utc};
 
@@ -538,15 +538,16 @@ impl Judged<'_> {
         let deadline = later(intent.at, recovery.within);
         let all = self.findings.recoveries.iter();
         let of_step: Vec<_> = all.filter(|r| r.step == step).collect();
-        if !of_step.is_empty() && of_step.iter().all(|r| r.steady.is_some_and(|at| at <= deadline)) {
-            return Recovered::Yes;
-        }
         // Such as a kill that a leader accepted, and forgot when it ended.
         let did_nothing = |r: &&KillRecovery| r.gone.is_none() && r.staged.is_none();
-        if !of_step.is_empty() && of_step.iter().all(did_nothing) {
+        let proven = matches!(intent.state, IntentState::Resolved { .. });
+        if !proven && !of_step.is_empty() && of_step.iter().all(did_nothing) {
             return Recovered::Unknown(format!(
                 "the kill of step {step} was accepted, and nobody saw a task end"
             ));
+        }
+        if !of_step.is_empty() && of_step.iter().all(|r| r.steady.is_some_and(|at| at <= deadline)) {
+            return Recovered::Yes;
         }
         let seen = |probe: &ProbeSpec| {
             let after = |s: &&Sample| s.probe == probe.name && intent.at < s.at;

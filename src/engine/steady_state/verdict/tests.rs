@@ -380,18 +380,22 @@ fn not_recovered_in_time_disproves_where_somebody_watched() {
 }
 
 #[test]
-fn a_kill_after_which_nobody_saw_a_task_end_disproves_nothing() {
-    let forgotten = |gone: Option<f64>| {
+fn a_kill_after_which_nobody_saw_a_task_end_shows_nothing() {
+    let world = |gone: Option<f64>, steady: Option<f64>| {
         World::new(0, 0).with(|w| {
             w.recoveries[0].gone = gone.map(at);
             w.recoveries[0].staged = None;
-            w.recoveries[0].steady = None;
+            w.recoveries[0].steady = steady.map(at);
         })
     };
-    forgotten(None).check(Completed, Inconclusive, "");
-    let words = forgotten(None).verdict().sentence;
-    assert!(words.contains("nobody saw a task end"), "{words}");
-    forgotten(Some(61.0)).check(Completed, Disproved, "");
+    for steady in [None, Some(90.0)] {
+        let forgotten = world(None, steady);
+        forgotten.check(Completed, Inconclusive, "");
+        let words = forgotten.verdict().sentence;
+        assert!(words.contains("nobody saw a task end"), "{words}");
+    }
+    world(Some(61.0), None).check(Completed, Disproved, "");
+    world(Some(61.0), Some(90.0)).check(Completed, Held, "");
 }
 
 #[test]

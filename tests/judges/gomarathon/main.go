@@ -58,6 +58,8 @@ func main() {
 
 	wanted := marathon.EventIDApplications | marathon.EventIDDeploymentInfo | marathon.EventIDDeploymentSuccess |
 		marathon.EventIDGroupChangeSuccess | marathon.EventIDAPIRequest
+	// The client before this one may have left a deployment at work on this app, and kills that are none of ours.
+	until("nothing is at work", func() bool { return len(must(client.Deployments())) == 0 })
 	channel := must(client.AddEventsListener(wanted))
 	told := map[string]int{}
 	killed := 0
@@ -86,8 +88,6 @@ func main() {
 	check.Path, check.PortIndex, check.MaxConsecutiveFailures = &path, &index, &failures
 	check.GracePeriodSeconds, check.IntervalSeconds = 5, 1
 	definition.AddHealthCheck(*check)
-	// The client before this one may have left a deployment at work on this app.
-	until("nothing is at work", func() bool { return len(must(client.Deployments())) == 0 })
 	made := must(client.CreateApplication(definition))
 	if made.ID != app || len(made.Deployments) != 1 {
 		fail("made %s with %d deployments", made.ID, len(made.Deployments))

@@ -12,6 +12,7 @@ pub mod why;
 
 use super::Trouble;
 use crate::exit::Exit;
+use crate::model::text::is_hidden;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 use std::io::IsTerminal;
@@ -177,11 +178,8 @@ pub fn span(length: TimeDelta) -> String {
 
 /// Text from elsewhere without what a terminal would obey.
 pub fn clean(text: &str) -> String {
-    // Besides control characters: those that turn the direction of writing, and hide what follows.
-    let hides =
-        |c: char| matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     text.chars()
-        .map(|c| if c.is_control() || hides(c) { '\u{fffd}' } else { c })
+        .map(|c| if is_hidden(c) { '\u{fffd}' } else { c })
         .collect()
 }
 

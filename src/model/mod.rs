@@ -19,6 +19,7 @@ pub mod rehearsal;
 pub mod report;
 pub mod run;
 pub mod snapshot;
+pub mod text;
 pub mod verdict;
 pub mod view;
 pub mod words;

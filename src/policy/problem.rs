@@ -3,6 +3,7 @@
 //! A refusal is data: whoever reads a file gets every problem at once, and decides alone whether to
 //! print it, to show it in Slack or to suspend a policy over it. Nothing here prints.
 
+use crate::model::text::is_hidden;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -71,7 +72,7 @@ fn clip(line: &str, before: usize) -> (String, usize) {
         text.map(|c| {
             if c == '\t' {
                 ' '
-            } else if hidden(c) {
+            } else if is_hidden(c) {
                 '\u{fffd}'
             } else {
                 c
@@ -80,12 +81,6 @@ fn clip(line: &str, before: usize) -> (String, usize) {
         .collect(),
         before - start,
     )
-}
-
-/// Characters that would move the cursor or turn the direction of what follows.
-pub(crate) fn hidden(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
 /// Every problem of one or several files, in the order of the files and their lines.

@@ -5,7 +5,8 @@
 //! size, depth and number of nodes; anchors, aliases, merge keys and tags are refused, so nothing in
 //! a file can stand for more than what is written.
 
-use super::problem::{Scribe, Span, hidden};
+use super::problem::{Scribe, Span};
+use crate::model::text::is_hidden;
 use granit_parser::{Event, Options, Parser, ScalarStyle};
 use std::path::Path;
 
@@ -130,9 +131,9 @@ pub fn read(text: &str, scribe: &mut Scribe) -> Option<Node> {
     if let Some((index, line)) = text
         .lines()
         .enumerate()
-        .find(|(_, l)| l.chars().any(|c| c != '\t' && hidden(c)))
+        .find(|(_, l)| l.chars().any(|c| c != '\t' && is_hidden(c)))
     {
-        let column = line.chars().position(|c| c != '\t' && hidden(c)).unwrap_or(0) + 1;
+        let column = line.chars().position(|c| c != '\t' && is_hidden(c)).unwrap_or(0) + 1;
         scribe.error(
             Span {
                 line: index + 1,

@@ -7,10 +7,11 @@
 //! of `completed`, `failed`, `aborted`; `deviated` says that the hypothesis was disproved. What the format
 //! has no place for is under `heartbreak`.
 
-use super::words::{clean, source};
+use super::words::source;
 use crate::model::experiment::{ProbeSpec, Source};
 use crate::model::report::Report;
 use crate::model::run::Intent;
+use crate::model::text::clean;
 use crate::model::verdict::{HypothesisResult, Outcome};
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};

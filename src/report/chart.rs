@@ -7,10 +7,11 @@
 
 use super::page::first_bad_sample;
 use super::slots;
-use super::words::escape;
+use super::svg;
 use crate::model::experiment::{ProbeSpec, Reading, Role, Sample};
 use crate::model::policy::Mode;
 use crate::model::report::{HealthPoint, KillRecovery, Report};
+use crate::model::text::escape;
 use chrono::{DateTime, TimeDelta, Utc};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -170,16 +171,11 @@ impl Chart<'_> {
     }
 
     fn text(&mut self, class: &str, x: f64, y: f64, text: &str) {
-        self.put(&format!(
-            "<text class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\">{}</text>",
-            escape(text)
-        ));
+        svg::text(&mut self.body, class, x, y, text);
     }
 
     fn path(&mut self, class: &str, d: &str) {
-        if !d.is_empty() {
-            self.put(&format!("<path class=\"{class}\" d=\"{d}\"/>"));
-        }
+        svg::path(&mut self.body, class, d);
     }
 
     fn note(&mut self, text: &str) {

@@ -2,7 +2,7 @@
 
 use super::markdown::shape;
 use super::page::{Block, Cell, Mark, Page, Table};
-use super::words::escape;
+use crate::model::text::escape;
 
 const STYLE: &str = include_str!("report.css");
 

@@ -3,8 +3,8 @@
 //! One suite: the hypothesis, each probe that counts, each kill's recovery. What is neither held nor
 //! disproved is an *error*, not a pass: a pipeline must not turn green on a run that proved nothing.
 
-use super::words::clean;
 use crate::model::report::Report;
+use crate::model::text::clean;
 use crate::model::verdict::{HypothesisResult, Outcome};
 use quick_junit::{NonSuccessKind, Property, Report as Suites, TestCase, TestCaseStatus, TestSuite};
 use std::time::Duration;

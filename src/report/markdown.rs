@@ -1,7 +1,7 @@
 //! A report as Markdown: plain enough for a terminal, a pull request and chat.
 
 use super::page::{Block, Cell, Mark, Page, Table};
-use super::words::clean;
+use crate::model::text::clean;
 
 pub(super) fn render(page: &Page) -> String {
     let mut out = format!(

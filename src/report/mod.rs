@@ -19,6 +19,7 @@ mod picture;
 #[cfg(test)]
 pub(crate) mod sample;
 mod slots;
+mod svg;
 mod trend;
 mod words;
 

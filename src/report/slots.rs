@@ -2,7 +2,8 @@
 //!
 //! This picture *is* the experiment: what the two lines share was there without the kill too.
 
-use super::words::{escape, some};
+use super::svg::{path, text};
+use super::words::some;
 use crate::model::experiment::{Control, ProbeSpec, Reading, Sample};
 use crate::model::report::Report;
 use std::fmt::Write;
@@ -211,18 +212,6 @@ fn through<'a>(points: impl Iterator<Item = &'a (f64, f64)>) -> String {
         let _ = write!(d, "{}{x:.1} {y:.1}", if n == 0 { 'M' } else { 'L' });
     }
     d
-}
-
-fn text(body: &mut String, class: &str, x: f64, y: f64, words: &str) {
-    let _ = writeln!(
-        body,
-        "<text class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\">{}</text>",
-        escape(words)
-    );
-}
-
-fn path(body: &mut String, class: &str, d: &str) {
-    let _ = writeln!(body, "<path class=\"{class}\" d=\"{d}\"/>");
 }
 
 #[cfg(test)]

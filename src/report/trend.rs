@@ -4,8 +4,9 @@
 //! The lower edge is the score: "survives at least this with 95 % confidence". It falls by itself while nothing
 //! is counted, and the panel says so.
 
-use super::words::escape;
+use super::svg::{path, text};
 use crate::model::past::{AppPast, ClassPast, TrendPoint};
+use crate::model::text::escape;
 use crate::model::verdict::{HypothesisResult, Outcome};
 use chrono::{DateTime, TimeDelta, Utc};
 use std::fmt::Write;
@@ -138,18 +139,6 @@ fn panel(body: &mut String, class: &ClassPast, now: DateTime<Utc>, y: f64) -> f6
         text(body, "hb-soft hb-mid", (LEFT + RIGHT) / 2.0, bottom + 16.0, stale);
     }
     bottom + 46.0
-}
-
-fn text(body: &mut String, class: &str, x: f64, y: f64, words: &str) {
-    let _ = writeln!(
-        body,
-        "<text class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\">{}</text>",
-        escape(words)
-    );
-}
-
-fn path(body: &mut String, class: &str, d: &str) {
-    let _ = writeln!(body, "<path class=\"{class}\" d=\"{d}\"/>");
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Numbers, times and sources in the words that every page uses.
 
 use crate::model::experiment::{ProbeSpec, Source};
+use crate::model::text::count;
 use chrono::{DateTime, TimeDelta, Utc};
 use std::time::Duration;
 
@@ -14,29 +15,9 @@ pub(super) fn clock(at: DateTime<Utc>) -> String {
     at.format("%H:%M:%S%.3f").to_string()
 }
 
-/// `30,000`.
-pub(super) fn count(n: u64) -> String {
-    let digits = n.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 /// `1 kill`, `3 kills`.
 pub(super) fn some(n: u64, one: &str, many: &str) -> String {
     format!("{} {}", count(n), if n == 1 { one } else { many })
-}
-
-/// With a capital at its beginning.
-pub(super) fn capital(text: &str) -> String {
-    let mut letters = text.chars();
-    let first = letters.next().into_iter().flat_map(char::to_uppercase);
-    first.chain(letters).collect()
 }
 
 /// A share from 0 to 1 as per cent. Something is never shown as nothing, and not quite all never as all.
@@ -179,39 +160,6 @@ fn one(probe: &ProbeSpec, source: &Source) -> String {
     }
 }
 
-/// One line without control characters and without marks that turn the writing direction, so that a
-/// name can't pretend to be something else. Line breaks become blanks.
-pub(super) fn clean(text: &str) -> String {
-    text.chars()
-        .filter_map(|c| match c {
-            '\n' | '\r' | '\t' => Some(' '),
-            c if c.is_control() => None,
-            '\u{200b}'..='\u{200f}'
-            | '\u{202a}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}'
-            | '\u{feff}'
-            | '\u{61c}' => None,
-            c => Some(c),
-        })
-        .collect()
-}
-
-/// Text for HTML and SVG, inside elements and inside quoted attributes.
-pub(super) fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 8);
-    for c in clean(text).chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            c => out.push(c),
-        }
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -263,11 +211,5 @@ mod tests {
             [count(7), count(1_000), count(1_234_567)],
             ["7", "1,000", "1,234,567"]
         );
-    }
-
-    #[test]
-    fn nothing_that_a_stranger_wrote_becomes_markup_or_turns_the_text_around() {
-        assert_eq!(escape("<b a=\"'&\">"), "&lt;b a=&quot;&#39;&amp;&quot;&gt;");
-        assert_eq!(clean("a\u{202e}b\u{0}c\nd\u{1b}[31m"), "abc d[31m");
     }
 }

@@ -6,6 +6,7 @@
 //! the length is counted after escaping, as Slack does. Not here: which text goes where.
 
 use crate::model::command::Person;
+use crate::model::text;
 use chrono::{DateTime, Utc};
 
 /// What Slack counts: UTF-16 units, which are never fewer than characters.
@@ -190,20 +191,9 @@ fn near(text: &str, max: usize) -> &str {
     &text[..text.floor_char_boundary(max * 8 + 64)]
 }
 
-/// Without control characters, invisible ones and those that turn the direction of writing: a text must
-/// not be able to show another text than it is. Line ends become blanks.
+/// [`text::clean`] without blanks around it.
 pub fn clean(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '\n' | '\r' | '\t' | '\u{2028}' | '\u{2029}' => out.push(' '),
-            c if c.is_control() => {}
-            '\u{61C}' | '\u{200B}' | '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' => {}
-            '\u{2060}'..='\u{206F}' | '\u{FEFF}' | '\u{FFF9}'..='\u{FFFB}' | '\u{E0000}'..='\u{E007F}' => {}
-            c => out.push(c),
-        }
-    }
-    out.trim().to_owned()
+    text::clean(text).trim().to_owned()
 }
 
 /// Takes pieces until the room is used up; then ends in `…`.

@@ -2,7 +2,8 @@
 
 use super::{Block, Table, code, text};
 use crate::model::report::{Felt, KillRecovery, Report, Stage};
-use crate::report::words::{count, percent};
+use crate::model::text::count;
+use crate::report::words::percent;
 
 /// Nothing where nothing can be compared.
 pub(super) fn felt(report: &Report) -> Vec<Block> {

@@ -3,8 +3,9 @@
 use super::{Block, Cell, Mark, Table, code, text};
 use crate::model::experiment::Control;
 use crate::model::report::{KillRecovery, Report, Stage, StageSummary};
+use crate::model::text::{capital, count};
 use crate::model::verdict::{Counts, Difference, HypothesisResult};
-use crate::report::words::{capital, clock, count, percent, points, seconds, some};
+use crate::report::words::{clock, percent, points, seconds, some};
 use chrono::{DateTime, TimeDelta, Utc};
 
 /// How long a stage took, or for how long at least it was not reached.

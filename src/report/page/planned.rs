@@ -5,7 +5,8 @@ use crate::model::approval::Approval;
 use crate::model::experiment::{ProbeSpec, Role};
 use crate::model::policy::ApprovalMode;
 use crate::model::report::Report;
-use crate::report::words::{count, moment, some, source, span};
+use crate::model::text::count;
+use crate::report::words::{moment, some, source, span};
 
 pub(super) fn hypothesis(report: &Report) -> Vec<Block> {
     let h = &report.plan.hypothesis;

@@ -2,6 +2,7 @@
 
 use crate::model::ids::RunId;
 use crate::model::plan::Plan;
+use crate::model::text::escape;
 use crate::model::verdict::HypothesisResult;
 use std::fmt::Write;
 
@@ -168,20 +169,4 @@ fn link(to: &str, text: &str) -> String {
 
 fn encoded(text: &str) -> String {
     url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
-}
-
-/// Everything that comes from elsewhere goes through here: reasons, app ids and gate texts are not ours.
-fn escape(text: &str) -> String {
-    text.chars()
-        .fold(String::with_capacity(text.len()), |mut out, c| {
-            match c {
-                '&' => out.push_str("&amp;"),
-                '<' => out.push_str("&lt;"),
-                '>' => out.push_str("&gt;"),
-                '"' => out.push_str("&quot;"),
-                '\'' => out.push_str("&#39;"),
-                c => out.push(c),
-            }
-            out
-        })
 }

@@ -1,5 +1,5 @@
 //! The real operator between ports in memory: real time, a cluster that heals at once, probes that can be turned bad,
-//! kills that can be held between the open connection and the last look. Shared by a benchmark and a test.
+//! kills that can be held between the open connection and the last look. Shared by a benchmark and some tests.
 
 #![allow(
     dead_code,
@@ -7,16 +7,16 @@
     reason = "each of its users takes a part"
 )]
 
+pub mod nobody;
+
 use async_trait::async_trait;
 use chrono::{TimeDelta, Timelike};
 use heartbreak::clock::{RealClock, RealDice};
 use heartbreak::journal::MemoryJournal;
 use heartbreak::model::command::{Asked, Command, Person, Role, Via};
 use heartbreak::model::experiment::{ProbeSpec, Reading, Source};
-use heartbreak::model::ids::{AppId, GroupId, PersonId, RunId, TaskId};
-use heartbreak::model::notice::{MessageRef, Notice};
+use heartbreak::model::ids::{AppId, RunId, TaskId};
 use heartbreak::model::policy::{Limits, PolicySet, PolicyState};
-use heartbreak::model::report::Report;
 use heartbreak::model::run::Run;
 use heartbreak::model::snapshot::{
     App, ClusterInfo, Gap, Health, MarathonVersion, Snapshot, Task, TaskState,
@@ -27,11 +27,8 @@ use heartbreak::ports::Permit;
 use heartbreak::ports::clock::Clock;
 use heartbreak::ports::cluster::{Cluster, KillAnswer, KillOrder, LastLook, Query};
 use heartbreak::ports::inbox::Inbox;
-use heartbreak::ports::notifier::{Notifier, NotifyError};
-use heartbreak::ports::pager::{Pager, PagerAnswer};
 use heartbreak::ports::prober::Prober;
-use heartbreak::ports::reporter::Reporter;
-use heartbreak::ports::stop_file::StopFile;
+use nobody::Nobody;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -197,50 +194,6 @@ impl Prober for Outside {
     }
 }
 
-#[async_trait]
-impl Notifier for Outside {
-    async fn show(&self, _: &Notice, _: Option<&MessageRef>) -> Result<MessageRef, NotifyError> {
-        Err(NotifyError::Never {
-            why: "nobody is told here".into(),
-        })
-    }
-    async fn members(&self, _: &GroupId) -> Result<BTreeSet<PersonId>, String> {
-        Ok(BTreeSet::new())
-    }
-    fn reachable(&self) -> Result<(), String> {
-        Ok(())
-    }
-}
-
-#[async_trait]
-impl Pager for Outside {
-    async fn ask(&self) -> PagerAnswer {
-        PagerAnswer::Quiet
-    }
-}
-
-#[async_trait]
-impl Reporter for Outside {
-    async fn write(&self, _: &Report) -> Result<Vec<String>, String> {
-        Ok(vec![])
-    }
-    fn places(&self, _: &RunId) -> Vec<String> {
-        vec![]
-    }
-    fn is_written(&self, _: &RunId) -> bool {
-        true
-    }
-}
-
-impl StopFile for Outside {
-    fn read(&self) -> Result<Option<String>, String> {
-        Ok(None)
-    }
-    fn remove(&self) -> Result<(), String> {
-        Ok(())
-    }
-}
-
 /// The operator at work.
 pub struct SmallWorld {
     pub operator: Arc<Operator>,
@@ -255,7 +208,7 @@ pub fn name(kind: &str, n: usize) -> String {
 }
 
 /// A zone in which it is about noon now: the window is open whenever this runs.
-fn zone_of_noon() -> String {
+pub fn zone_of_noon() -> String {
     match 12 - i64::from(RealClock.now().hour()) {
         0 => "Etc/GMT".to_owned(),
         ahead if ahead > 0 => format!("Etc/GMT-{ahead}"),
@@ -283,10 +236,10 @@ impl SmallWorld {
             clusters: BTreeMap::from([("small".into(), outside.clone() as Arc<dyn Cluster>)]),
             prober: outside.clone(),
             journal: Arc::new(MemoryJournal::new("small")),
-            notifier: outside.clone(),
-            pager: outside.clone(),
-            reporter: outside.clone(),
-            stop_file: outside.clone(),
+            notifier: Arc::new(Nobody),
+            pager: Arc::new(Nobody),
+            reporter: Arc::new(Nobody),
+            stop_file: Arc::new(Nobody),
         };
         let config = Config {
             version: "0".into(),

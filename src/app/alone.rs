@@ -125,10 +125,7 @@ pub async fn save_snapshot(args: PlanArgs) -> Result<String, Trouble> {
     };
     let mut snapshot = client.look(&queries(policy)).await;
     if policy.fault.needs_agents() {
-        match client.agents().await {
-            Ok(agents) => snapshot.agents = Some(agents),
-            Err(gap) => snapshot.gaps.push(gap),
-        }
+        snapshot.take_agents(client.agents().await);
     }
     let text = serde_json::to_string_pretty(&snapshot)
         .map_err(|error| Trouble::new(Exit::Ours, format!("the snapshot can't be written down: {error}")))?;

@@ -232,10 +232,7 @@ impl Stage<'_> {
     async fn look(&self, queries: &[Query]) -> Snapshot {
         let mut snapshot = self.cluster.look(queries).await;
         if self.policy.fault.needs_agents() {
-            match self.cluster.agents().await {
-                Ok(agents) => snapshot.agents = Some(agents),
-                Err(gap) => snapshot.gaps.push(gap),
-            }
+            snapshot.take_agents(self.cluster.agents().await);
         }
         snapshot
     }

@@ -67,6 +67,14 @@ impl Snapshot {
         })
     }
 
+    /// Takes in the agents, or that they could not be seen.
+    pub fn take_agents(&mut self, seen: Result<Vec<Agent>, Gap>) {
+        match seen {
+            Ok(agents) => self.agents = Some(agents),
+            Err(gap) => self.gaps.push(gap),
+        }
+    }
+
     /// The gaps that touch this app: its own and the ones that touch everything. An app that is seen to be
     /// no pod is not touched by pods that could not be seen. What is missing of the agents says nothing about
     /// an app; whoever needs them finds `agents` empty.

@@ -33,23 +33,15 @@ impl Operator {
             })
             .await;
         for (id, app, at, state) in late {
-            let new = self
-                .alerted
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .insert(format!("unreplaced/{id}"));
-            if new {
-                self.attend(
-                    format!("unreplaced/{id}"),
-                    format!(
-                        "kill {id} of {app} is {state} since {} min and is not replaced: it counts as down because of us",
-                        (now - at).num_minutes()
-                    ),
-                    "look at the app's deployments, launch queue and health; the charge ends when a replacement serves, \
-                     or with `heartbreak clear`"
-                        .to_owned(),
-                );
-            }
+            self.attend_once(
+                format!("unreplaced/{id}"),
+                format!(
+                    "kill {id} of {app} is {state} since {} min and is not replaced: it counts as down because of us",
+                    (now - at).num_minutes()
+                ),
+                "look at the app's deployments, launch queue and health; the charge ends when a replacement serves, \
+                 or with `heartbreak clear`",
+            );
         }
     }
 
@@ -78,24 +70,26 @@ impl Operator {
             })
             .await;
         for (key, why) in late {
-            let new = self
-                .alerted
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .insert(key.clone());
-            if new {
-                self.attend(
-                    key,
-                    why,
-                    "nothing is sent again; it stays charged until it is proven that it did nothing, or until \
-                     `heartbreak clear`"
-                        .to_owned(),
-                );
-            }
+            self.attend_once(
+                key,
+                why,
+                "nothing is sent again; it stays charged until it is proven that it did nothing, or until \
+                 `heartbreak clear`",
+            );
         }
     }
 
-    /// Tells people once about something that needs them.
+    /// [`Self::attend`], unless people were told before by this process.
+    fn attend_once(&self, key: String, what: String, todo: &str) {
+        let mut alerted = self.alerted.lock().unwrap_or_else(PoisonError::into_inner);
+        let new = alerted.insert(key.clone());
+        drop(alerted);
+        if new {
+            self.attend(key, what, todo.to_owned());
+        }
+    }
+
+    /// Tells people about something that needs them.
     pub(super) fn attend(&self, key: String, what: String, todo: String) {
         tracing::error!(%what, %todo, "attention");
         self.attention

@@ -127,10 +127,7 @@ impl Operator {
                     why: format!("the Mesos masters did not answer within {} s", AGENTS_MAX.as_secs()),
                 }),
             };
-            match seen {
-                Ok(agents) => snapshot.agents = Some(agents),
-                Err(gap) => snapshot.gaps.push(gap),
-            }
+            snapshot.take_agents(seen);
         }
         // Whatever an adapter says, a snapshot is never younger than the moment it was asked for.
         snapshot.taken_at = snapshot.taken_at.min(began);

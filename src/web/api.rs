@@ -4,7 +4,7 @@
 //! [`read`](super::read).
 
 use super::problem::Problem;
-use super::read::{Fields, Given, command, fields, idempotency_key, query};
+use super::read::{Fields, Given, command, fields, idempotency_key, path_of, query};
 use super::{BODY_BYTES_MAX, Door, auth};
 use crate::model::command::{Asked, Command, Role};
 use crate::model::ids::{PolicyName, RunId};
@@ -12,11 +12,11 @@ use crate::model::report::Form;
 use crate::model::run::Phase;
 use crate::model::view::Reply;
 use axum::body::to_bytes;
-use axum::extract::{ConnectInfo, RawPathParams, Request, State};
+use axum::extract::{ConnectInfo, Request, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, on};
-use axum::{Json, RequestPartsExt, Router};
+use axum::{Json, Router};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -147,15 +147,8 @@ async fn serve(door: &Door, route: &Route, request: Request) -> Result<Response,
     // First of all, so that a stranger learns nothing from how a request is refused.
     let by = auth::person(&door.tokens, &parts.headers, route.needs)?;
     let key = idempotency_key(&parts.headers)?;
-    let path = parts
-        .extract::<RawPathParams>()
-        .await
-        .map_err(|e| Problem::invalid(e.to_string()))?;
     let given = Given {
-        path: path
-            .iter()
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .collect(),
+        path: path_of(&mut parts).await?,
         query: query(parts.uri.query().unwrap_or(""), route.query)?,
         body: if route.post {
             let bytes = to_bytes(body, BODY_BYTES_MAX)

@@ -6,7 +6,10 @@ use super::api::Ask;
 use super::problem::Problem;
 use crate::model::command::Command;
 use crate::model::ids::{AppId, PlanDigest, PolicyName, RunId};
+use axum::RequestPartsExt;
+use axum::extract::RawPathParams;
 use axum::http::HeaderMap;
+use axum::http::request::Parts;
 use chrono::{DateTime, Days, NaiveDate, TimeDelta, Utc};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -50,6 +53,16 @@ pub(super) fn fields(bytes: &[u8]) -> Result<Fields, Problem> {
             "the body is not the JSON object wanted here: {error}; nothing was done"
         ))
     })
+}
+
+/// What stands in the path in the places that the route names.
+pub(super) async fn path_of(parts: &mut Parts) -> Result<BTreeMap<String, String>, Problem> {
+    let found = parts.extract::<RawPathParams>().await;
+    let found = found.map_err(|e| Problem::invalid(e.to_string()))?;
+    Ok(found
+        .iter()
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect())
 }
 
 pub(super) fn query(text: &str, known: &[&str]) -> Result<BTreeMap<String, String>, Problem> {

@@ -9,17 +9,17 @@ mod run;
 
 use super::api::Ask;
 use super::problem::Problem;
-use super::read::{Fields, Given, command, query};
+use super::read::{Fields, Given, command, path_of, query};
 use super::{Door, auth};
 use crate::model::command::{Asked, Command, Person, Role, Via};
 use crate::model::ids::PersonId;
 use crate::model::report::Form;
 use crate::model::view::{Reply, RunView, Status};
-use axum::extract::{ConnectInfo, RawPathParams, Request, State};
+use axum::Router;
+use axum::extract::{ConnectInfo, Request, State};
 use axum::http::header;
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
-use axum::{RequestPartsExt, Router};
 use html::{Cell, Page, time};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -113,15 +113,8 @@ impl<'a> Visit<'a> {
             },
             Err(problem) => return Err(problem),
         };
-        let path = parts
-            .extract::<RawPathParams>()
-            .await
-            .map_err(|e| Problem::invalid(e.to_string()))?;
         let given = Given {
-            path: path
-                .iter()
-                .map(|(name, value)| (name.to_owned(), value.to_owned()))
-                .collect(),
+            path: path_of(&mut parts).await?,
             query: query(parts.uri.query().unwrap_or(""), known)?,
             body: Fields::default(),
         };

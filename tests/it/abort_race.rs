@@ -1,14 +1,11 @@
 //! A kill that waits with an open connection while the detector trips.
 
-#[path = "../../benches/small_world/mod.rs"]
-mod small_world;
-
+use crate::support::small_world::SmallWorld;
 use heartbreak::model::command::{Asked, Command, Person, Role, Via};
 use heartbreak::model::run::{IntentState, Phase};
 use heartbreak::model::verdict::Outcome;
 use heartbreak::model::view::Reply;
 use heartbreak::ports::inbox::Inbox;
-use small_world::SmallWorld;
 
 #[tokio::test]
 async fn a_kill_that_waits_while_the_detector_trips_never_leaves() {

@@ -1,25 +1,19 @@
 //! How often Marathon is asked: on a clock that stands still until the test moves it, over real HTTP.
 
+use crate::support::small_world::nobody::Nobody;
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use heartbreak::journal::MemoryJournal;
 use heartbreak::marathon::{self, Auth, Client, News, Options, TlsFiles};
 use heartbreak::model::command::{Asked, Command, Person, Role, Via};
 use heartbreak::model::experiment::{ProbeSpec, Reading};
-use heartbreak::model::gate::PagerAnswer;
-use heartbreak::model::ids::{GroupId, PersonId, RunId};
-use heartbreak::model::notice::{MessageRef, Notice};
-use heartbreak::model::report::Report;
+use heartbreak::model::ids::RunId;
 use heartbreak::operator::{Config, Operator, Ports};
 use heartbreak::policy::Folder;
 use heartbreak::ports::clock::{Clock, Dice};
 use heartbreak::ports::cluster::Cluster;
 use heartbreak::ports::inbox::Inbox;
-use heartbreak::ports::notifier::{Notifier, NotifyError};
-use heartbreak::ports::pager::Pager;
 use heartbreak::ports::prober::Prober;
-use heartbreak::ports::reporter::Reporter;
-use heartbreak::ports::stop_file::StopFile;
 use heartbreak::settings::Settings;
 use heartbreak_sim::{AppSpec, Sim, SimConfig};
 use std::collections::{BTreeMap, BTreeSet};
@@ -57,7 +51,7 @@ impl Clock for Hand {
     }
 }
 
-/// Everything that is not Marathon: nobody is there, and all is well.
+/// A service that is well, and a number that is drawn.
 struct Quiet;
 
 impl Dice for Quiet {
@@ -75,48 +69,6 @@ impl Prober for Quiet {
             slowest_ms: None,
             detail: None,
         }
-    }
-}
-
-#[async_trait]
-impl Notifier for Quiet {
-    async fn show(&self, _: &Notice, _: Option<&MessageRef>) -> Result<MessageRef, NotifyError> {
-        std::future::pending().await
-    }
-    async fn members(&self, _: &GroupId) -> Result<BTreeSet<PersonId>, String> {
-        Ok(BTreeSet::new())
-    }
-    fn reachable(&self) -> Result<(), String> {
-        Ok(())
-    }
-}
-
-#[async_trait]
-impl Pager for Quiet {
-    async fn ask(&self) -> PagerAnswer {
-        PagerAnswer::Quiet
-    }
-}
-
-#[async_trait]
-impl Reporter for Quiet {
-    async fn write(&self, _: &Report) -> Result<Vec<String>, String> {
-        Ok(vec![])
-    }
-    fn places(&self, _: &RunId) -> Vec<String> {
-        vec![]
-    }
-    fn is_written(&self, _: &RunId) -> bool {
-        true
-    }
-}
-
-impl StopFile for Quiet {
-    fn read(&self) -> Result<Option<String>, String> {
-        Ok(None)
-    }
-    fn remove(&self) -> Result<(), String> {
-        Ok(())
     }
 }
 
@@ -219,10 +171,10 @@ spec:
             clusters: BTreeMap::from([("pretend".into(), cluster)]),
             prober: Arc::new(Quiet),
             journal: Arc::new(MemoryJournal::new("test")),
-            notifier: Arc::new(Quiet),
-            pager: Arc::new(Quiet),
-            reporter: Arc::new(Quiet),
-            stop_file: Arc::new(Quiet),
+            notifier: Arc::new(Nobody),
+            pager: Arc::new(Nobody),
+            reporter: Arc::new(Nobody),
+            stop_file: Arc::new(Nobody),
         };
         let config = Config {
             version: "test".into(),

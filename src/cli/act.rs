@@ -3,7 +3,7 @@
 use super::client::Client;
 use super::show::{self, Out};
 use super::works::Works;
-use super::{Trouble, print};
+use super::{Trouble, mention, print};
 use crate::exit::Exit;
 use crate::model::ids::RunId;
 use crate::model::run::Phase;
@@ -112,7 +112,7 @@ async fn wait(run: &RunId, client: &Client, works: &Works, out: &mut Out) -> Res
                 out.now = works.clock.now();
                 let line = show::run::progress(&view);
                 if line != shown {
-                    eprintln!("{} {line}", out.now.format("%H:%M:%S"));
+                    mention(&format!("{} {line}", out.now.format("%H:%M:%S")));
                     shown = line;
                 }
                 if view.run.phase == Phase::Ended {
@@ -131,10 +131,10 @@ async fn wait(run: &RunId, client: &Client, works: &Works, out: &mut Out) -> Res
             {
                 failed += 1;
                 if failed == 1 {
-                    eprintln!(
+                    mention(&format!(
                         "heartbreak: cannot see the run for the moment, still waiting: {}",
                         first_line(&trouble)
-                    );
+                    ));
                 }
             }
             Err(trouble) => {
@@ -236,7 +236,9 @@ pub(super) async fn halt(
         (Ok(reply), file) => {
             answer(&reply, out)?;
             if let Err(why) = file {
-                eprintln!("heartbreak: the halt stands; the halt file was not written as well: {why}");
+                mention(&format!(
+                    "heartbreak: the halt stands; the halt file was not written as well: {why}"
+                ));
             }
             Ok(Exit::Done)
         }

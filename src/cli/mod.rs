@@ -154,7 +154,7 @@ pub async fn main(args: impl IntoIterator<Item = OsString>, works: &Works) -> Ex
         Ok(exit) => exit,
         Err(trouble) => {
             for line in show::clean_lines(&trouble.text) {
-                eprintln!("heartbreak: {line}");
+                mention(&format!("heartbreak: {line}"));
             }
             trouble.exit
         }
@@ -222,6 +222,11 @@ async fn dispatch(cli: Cli, works: &Works, out: &mut Out) -> Result<Exit, Troubl
         Command::Schema(args) => alone::schema(args, works),
         Command::Completions(args) => alone::completions(args, Cli::command()),
     }
+}
+
+/// Writes a line to stderr. Whoever reads there may have left: that is no reason to end differently.
+fn mention(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 /// Prints to stdout. A reader that has gone away (`| head`) ends us quietly.

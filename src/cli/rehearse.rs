@@ -2,7 +2,7 @@
 
 use super::show::{self, Out};
 use super::works::{RehearseArgs, Works};
-use super::{Connection, Trouble, print};
+use super::{Connection, Trouble, mention, print};
 use crate::exit::Exit;
 use clap::Args;
 use std::sync::Arc;
@@ -38,7 +38,7 @@ pub(super) async fn rehearse(
         policy,
         lasts,
         write,
-        progress: Arc::new(|word| eprintln!("{}", show::clean(word))),
+        progress: Arc::new(|word| mention(&show::clean(word))),
     })
     .await?;
     print(&out.say(&rehearsal, || show::rehearsal::rehearsal(&rehearsal, out))?)?;

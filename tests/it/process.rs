@@ -169,3 +169,16 @@ async fn a_full_disk_kills_nothing_that_is_not_written_down_and_loses_nothing() 
     );
     Ok(())
 }
+
+#[test]
+fn whoever_stops_reading_early_changes_no_exit_code() {
+    use std::process::{Command, Stdio};
+    let mut refused = Command::new(env!("CARGO_BIN_EXE_heartbreak"))
+        .args(["check", "--settings", "/there/is/no/such/file.yaml"])
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    drop(refused.stderr.take());
+    let code = refused.wait().expect("it ends").code();
+    assert_eq!(code, Some(65), "as it is when somebody reads");
+}

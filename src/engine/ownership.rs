@@ -31,6 +31,24 @@ pub enum Consent {
 }
 
 impl Ownership {
+    /// Whether neither `owners.yaml` nor its label says anything about this app: most of a cluster.
+    pub fn nobody_opted_in(&self, app: &App) -> bool {
+        let (label, value) = &self.opt_in;
+        app.labels.get(label) != Some(value) && self.owners_bad.is_none() && self.line_of(app).is_none()
+    }
+
+    /// What was looked for in vain.
+    pub fn what_would_opt_in(&self) -> String {
+        let (label, value) = &self.opt_in;
+        format!("no line of owners.yaml names it and its label {label:?} is not {value:?}")
+    }
+
+    /// The longest line of `owners.yaml` that covers this app.
+    fn line_of(&self, app: &App) -> Option<&Owner> {
+        let lines = self.owners.iter().filter(|o| o.covers(&app.id));
+        lines.max_by_key(|o| o.app.len())
+    }
+
     /// Asks whether `app` is opted in and belongs to `team`.
     pub fn consent(&self, app: &App, team: &str) -> Consent {
         if let Some(why) = &self.owners_bad {
@@ -38,12 +56,7 @@ impl Ownership {
                 "owners.yaml can't be used, so nobody knows who opted out: {why}"
             ));
         }
-        let line = self
-            .owners
-            .iter()
-            .filter(|o| o.covers(&app.id))
-            .max_by_key(|o| o.app.len());
-        if let Some(owner) = line {
+        if let Some(owner) = self.line_of(app) {
             return match owner {
                 o if !o.opt_in => {
                     Consent::No(format!("owners.yaml has opted {} out (line {:?})", app.id, o.app))
@@ -57,13 +70,11 @@ impl Ownership {
         }
         let (label, value) = &self.opt_in;
         if app.labels.get(label) != Some(value) {
-            // The usual answer where a policy names more than opted in: joined, which is much faster than formatted.
-            let words = [
-                " is not opted in: no line of owners.yaml names it and its label \"",
-                "\" is not \"",
-                "\"",
-            ];
-            return Consent::No([app.id.as_str(), words[0], label, words[1], value, words[2]].concat());
+            return Consent::No(format!(
+                "{} is not opted in: {}",
+                app.id,
+                self.what_would_opt_in()
+            ));
         }
         match app.labels.get(&self.team_label) {
             Some(owner) if owner != team => Consent::No(format!(

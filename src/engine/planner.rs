@@ -16,6 +16,7 @@ use crate::model::ids::{AppId, RunId};
 use crate::model::plan::{Plan, PlannedApp, PlannedApps, PlannedOutage, Step, Target};
 use crate::model::policy::{FaultSpec, Limits, Mode, Policy};
 use crate::model::snapshot::{App, ClusterInfo, GapKind, Snapshot, Task};
+use crate::model::text;
 use crate::model::verdict::Counts;
 use crate::model::view::Exclusion;
 use chrono::{DateTime, Utc};
@@ -91,8 +92,13 @@ pub fn plan(wanted: &Wanted<'_>) -> Result<(Plan, Vec<Exclusion>), NoPlan> {
         .snapshot
         .apps_like(&policy.scope.ids)
         .filter(|app| wanted.only.is_none_or(|only| app.id == *only));
+    let mut not_opted_in = vec![];
     for app in named {
         if !policy.scope.names(&app.id, &app.labels) {
+            continue;
+        }
+        if wanted.ownership.nobody_opted_in(app) {
+            not_opted_in.push(&app.id);
             continue;
         }
         match unfit_now(wanted, &busy, app) {
@@ -106,6 +112,7 @@ pub fn plan(wanted: &Wanted<'_>) -> Result<(Plan, Vec<Exclusion>), NoPlan> {
             }),
         }
     }
+    left_out.extend(together(&not_opted_in, wanted.ownership));
     left_out.extend(unseen(wanted.snapshot));
     let info = match identified(wanted) {
         Ok(info) => info,
@@ -255,6 +262,26 @@ fn planned(app: &App) -> PlannedApp {
         instances: app.instances,
         healthy: app.healthy(),
     }
+}
+
+/// Apps that nobody opted in: a few by name, thousands in one line.
+fn together(apps: &[&AppId], ownership: &Ownership) -> Vec<Exclusion> {
+    const NAMED: usize = 3;
+    let mut lines: Vec<_> = apps
+        .iter()
+        .take(NAMED)
+        .map(|app| Exclusion {
+            what: app.to_string(),
+            why: format!("{app} is not opted in: {}", ownership.what_would_opt_in()),
+        })
+        .collect();
+    if apps.len() > NAMED {
+        lines.push(Exclusion {
+            what: format!("{} more apps", text::count((apps.len() - NAMED) as u64)),
+            why: format!("not opted in, as {} is not", apps[0]),
+        });
+    }
+    lines
 }
 
 /// What could not be seen, as exclusions.

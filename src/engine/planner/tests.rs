@@ -89,6 +89,34 @@ fn an_app_that_may_not_be_hit_is_left_out_with_its_reason() {
 }
 
 #[test]
+fn of_many_apps_that_nobody_opted_in_three_are_named_and_the_others_counted() {
+    let mut world = idle();
+    world.policy.as_mut().unwrap().scope.ids = vec![AppPattern("/**".into())];
+    for n in 0..2_000 {
+        let mut other = app(&format!("/other/{n:04}"), 3);
+        other.labels.clear();
+        world.snapshot.apps.insert(other.id.clone(), other);
+    }
+    let (_, left_out) = made(&world, "s", "p").unwrap();
+    let lines: Vec<_> = left_out
+        .iter()
+        .map(|x| (x.what.as_str(), x.why.as_str()))
+        .collect();
+    assert_eq!(lines.len(), 4, "{lines:?}");
+    assert_eq!(lines[0].0, "/other/0000");
+    assert!(
+        lines[0]
+            .1
+            .starts_with("/other/0000 is not opted in: no line of owners.yaml"),
+        "{lines:?}"
+    );
+    assert_eq!(
+        lines[3],
+        ("1,997 more apps", "not opted in, as /other/0000 is not")
+    );
+}
+
+#[test]
 fn a_radius_that_rounds_down_to_nothing_says_so() {
     refuses(
         |w| {

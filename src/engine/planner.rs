@@ -145,6 +145,7 @@ pub fn plan(wanted: &Wanted<'_>) -> Result<(Plan, Vec<Exclusion>), NoPlan> {
                     why,
                 }),
                 Ok((steps, gap)) => {
+                    let remarks = remarks.into_iter().chain(sees_too_little(policy)).collect();
                     let made = Made {
                         apps: planned(app).into(),
                         outage: None,
@@ -330,7 +331,7 @@ fn names_nothing(policy: &Policy) -> String {
 fn unfit_now(wanted: &Wanted<'_>, busy: &BTreeSet<AppId>, app: &App) -> Result<Vec<String>, String> {
     let policy = wanted.policy;
     let remarks = match targets::fits(policy, app, wanted.limits, wanted.ownership) {
-        Fit::Yes(remarks) => remarks.into_iter().chain(sees_too_little(policy)).collect(),
+        Fit::Yes(remarks) => remarks,
         Fit::No(why) | Fit::Unknown(why) => return Err(why),
     };
     if busy.contains(&app.id) {

@@ -197,6 +197,16 @@ pub struct Recovery {
     pub within: Duration,
     /// Steady for this long.
     pub hold: Duration,
+    /// Whether the policy says so itself: then an app that does not recover in time disproves the hypothesis,
+    /// and otherwise nothing is concluded from it (`steady-state` §7.1). Older versions did not ask.
+    #[serde(default = "Recovery::is_expected", skip_serializing_if = "Clone::clone")]
+    pub expected: bool,
+}
+
+impl Recovery {
+    fn is_expected() -> bool {
+        true
+    }
 }
 
 /// What missing samples do.
@@ -235,6 +245,9 @@ pub struct ProbeSpec {
     /// Missed samples in a row that abort, where not as the hypothesis has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub abort_after: Option<u32>,
+    /// So many samples in a row above the limit that end the run, besides the detector.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consecutive: Option<u32>,
     /// Looks at the control group, and is compared with this probe of the experimental group.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub control_for: Option<ProbeName>,
@@ -254,6 +267,7 @@ impl ProbeSpec {
             every: None,
             relative: None,
             abort_after: None,
+            consecutive: None,
             control_for: None,
         }
     }
@@ -355,6 +369,13 @@ pub enum AbortCause {
         /// Evidence as a share of what was needed, in per cent.
         evidence_percent: u32,
     },
+    /// As many samples in a row above the limit as the policy takes for harm.
+    Consecutive {
+        /// Whose samples.
+        probe: ProbeName,
+        /// How many.
+        samples: u32,
+    },
     /// One sample beyond the hard line.
     Hard {
         /// Whose sample.
@@ -424,7 +445,7 @@ impl AbortCause {
     /// The fixed word for metrics and reports (`steady-state` §7.1).
     pub fn word(&self) -> &'static str {
         match self {
-            Self::Limit { .. } => "limit",
+            Self::Limit { .. } | Self::Consecutive { .. } => "limit",
             Self::Hard { .. } => "hard",
             Self::Budget { .. } => "budget",
             Self::Blind { .. } => "blind",
@@ -440,7 +461,17 @@ impl AbortCause {
 
     /// Whether a probe has seen harm: the only aborts that can disprove a hypothesis.
     pub fn is_degradation(&self) -> bool {
-        matches!(self, Self::Limit { .. } | Self::Hard { .. } | Self::Budget { .. })
+        self.culprit().is_some() || matches!(self, Self::Budget { .. })
+    }
+
+    /// The probe that saw harm, where it was one.
+    pub fn culprit(&self) -> Option<&ProbeName> {
+        match self {
+            Self::Limit { probe, .. } | Self::Consecutive { probe, .. } | Self::Hard { probe, .. } => {
+                Some(probe)
+            }
+            _ => None,
+        }
     }
 }
 
@@ -454,6 +485,12 @@ impl fmt::Display for AbortCause {
                 write!(
                     f,
                     "probe {probe} stayed above its limit: {evidence_percent} % of the evidence needed"
+                )
+            }
+            Self::Consecutive { probe, samples } => {
+                write!(
+                    f,
+                    "probe {probe} was above its limit in {samples} samples in a row"
                 )
             }
             Self::Hard { probe, observed, bad } => {

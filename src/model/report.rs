@@ -406,4 +406,8 @@ pub struct Harm {
     pub worst: f64,
     /// Samples without an answer.
     pub blind: u64,
+    /// How many times faster than its limit tolerates the error budget burnt, over 60 s and 5 s alike, at its
+    /// fastest; absent where nothing was seen, and in records of older versions. Nothing was decided by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub burn: Option<f64>,
 }

@@ -156,6 +156,10 @@ pub struct RunView {
     pub run: Run,
     /// Per cent of the evidence that an abort needs, the highest of all probes.
     pub evidence_percent: Option<u32>,
+    /// Per cent of the evidence that it takes to say that the experimental group does worse than the control
+    /// group; only where two groups are looked at side by side. A gauge: nothing is decided by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub difference_percent: Option<u32>,
     /// Bad share of the last sample of each probe, in words.
     pub probes: Vec<String>,
     /// Tasks that serve now.

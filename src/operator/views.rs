@@ -287,6 +287,7 @@ impl Operator {
         RunView {
             run: run.clone(),
             evidence_percent: watch.as_ref().and_then(super::watch::Watch::evidence_percent),
+            difference_percent: watch.as_ref().and_then(super::watch::Watch::difference_percent),
             probes: watch
                 .as_ref()
                 .map(super::watch::Watch::probes)

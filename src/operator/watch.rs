@@ -128,6 +128,12 @@ impl Watch {
         self.lock().evidence.values().copied().max()
     }
 
+    /// The highest evidence of all probes that the experimental group does worse than the control group, in per
+    /// cent of what it takes to say so; `None` where there are no two groups.
+    pub fn difference_percent(&self) -> Option<u32> {
+        self.lock().monitor.beside().into_values().max()
+    }
+
     /// Tasks that served at the last look.
     pub fn healthy(&self) -> Option<u32> {
         self.lock().healthy
@@ -413,17 +419,6 @@ impl Operator {
         let seen = clock.elapsed();
         let (breach, evidence, sample) = {
             let mut state = watch.lock();
-            // What the control group shows may loosen the limit of the samples that come after it.
-            let mut probes = plan.hypothesis.probes.iter();
-            if let Some(of) = probes
-                .find(|p| p.name == sample.probe)
-                .and_then(|p| p.control_for.clone())
-            {
-                state.monitor.control(&Sample {
-                    probe: of,
-                    ..sample.clone()
-                });
-            }
             let breach = state.monitor.take(sample);
             let sample = state.monitor.judged(sample);
             let evidence = state.monitor.evidence().get(&sample.probe).copied();

@@ -128,6 +128,7 @@ fn hypothesis() -> Hypothesis {
         recovery: Recovery {
             within: Duration::from_secs(300),
             hold: Duration::from_secs(30),
+            expected: true,
         },
         blind: Blindness {
             hold_fire_after: 1,
@@ -425,6 +426,7 @@ pub(crate) fn held() -> Report {
             bad: 9,
             worst: 0.1,
             blind: 2,
+            burn: Some(1.4),
         },
         Harm {
             probe: "cart-tasks".into(),
@@ -432,6 +434,7 @@ pub(crate) fn held() -> Report {
             bad: 51,
             worst: 1.0 / 12.0,
             blind: 0,
+            burn: Some(1.4),
         },
     ];
     report.ended = Some(at(262.0));
@@ -578,6 +581,7 @@ pub(crate) fn slots() -> Report {
         bad: experiment.bad + control.bad,
         worst: 0.5,
         blind: 2,
+        burn: Some(1.4),
     }];
     verdict.design = "good (sham slots)".into();
     verdict.about_design =
@@ -680,6 +684,7 @@ pub(crate) fn disproved() -> Report {
         bad: 873,
         worst: 0.45,
         blind: 2,
+        burn: Some(1.4),
     }];
     report.ended = Some(at(430.0));
     let mut verdict = verdict(

@@ -171,6 +171,7 @@ impl Setup {
                 recovery: Recovery {
                     within: Duration::from_secs(240),
                     hold: Duration::from_secs(10),
+                    expected: true,
                 },
                 blind: Blindness {
                     hold_fire_after: 1,

@@ -42,6 +42,9 @@ pub fn progress(view: &RunView) -> String {
     if let Some(percent) = view.evidence_percent {
         parts.push(format!("evidence {percent} %"));
     }
+    if let Some(percent) = view.difference_percent {
+        parts.push(format!("difference {percent} %"));
+    }
     if let Some(waiting) = &view.waiting {
         parts.push(waiting.clone());
     }
@@ -110,6 +113,14 @@ pub fn describe(view: &RunView, out: &Out) -> String {
                 "Evidence",
                 view.evidence_percent
                     .map(|p| format!("{p} % of what an abort needs")),
+            ),
+            (
+                "Difference",
+                view.difference_percent.map(|p| {
+                    format!(
+                        "{p} % of what it takes to call the experimental group worse than the control group"
+                    )
+                }),
             ),
             ("Kills", Some(kills(run))),
             ("Ended", run.ended.map(|at| out.when(at))),

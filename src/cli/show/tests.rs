@@ -93,6 +93,7 @@ pub(in crate::cli) fn plan() -> Plan {
             recovery: Recovery {
                 within: Duration::from_secs(300),
                 hold: Duration::from_secs(30),
+                expected: true,
             },
             blind: Blindness {
                 hold_fire_after: 2,
@@ -214,6 +215,7 @@ pub(in crate::cli) fn run_view() -> RunView {
     RunView {
         run,
         evidence_percent: None,
+        difference_percent: None,
         probes: vec![],
         healthy: Some(4),
         waiting: None,

@@ -609,6 +609,7 @@ fn policy(cadence: Cadence) -> Policy {
             recovery: Recovery {
                 within: Duration::from_secs(1500),
                 hold: Duration::from_secs(10),
+                expected: true,
             },
             blind: Blindness {
                 hold_fire_after: 1,

@@ -5,6 +5,8 @@
 //! ([`verdict`]). A coincidental outage must stop a run, and must not count as a finding.
 
 pub mod advice;
+mod beside;
+mod burn;
 pub mod detector;
 mod felt;
 mod groups;
@@ -181,6 +183,7 @@ pub(crate) mod testing {
             recovery: Recovery {
                 within: Duration::from_secs(300),
                 hold: Duration::from_secs(30),
+                expected: true,
             },
             blind: Blindness {
                 hold_fire_after: 1,

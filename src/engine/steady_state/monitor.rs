@@ -3,6 +3,7 @@
 //! Only probes with role `abort` decide anything here. What a probe has not said counts as no:
 //! a blind or absent sample adds no evidence, closes the kill gate at once, and aborts when it lasts.
 
+use super::beside::Beside;
 use super::detector::Detector;
 use super::hard_line::{crosses, upper_bound};
 use super::lines::Lines;
@@ -57,6 +58,9 @@ pub struct Monitor {
     last_kill: Option<DateTime<Utc>>,
     failed: u64,
     watches: Vec<Watch>,
+    /// The groups side by side, where there are two.
+    #[serde(default)]
+    beside: Vec<Beside>,
     lines: Lines,
 }
 
@@ -72,6 +76,9 @@ struct Watch {
     baseline_hard: Option<String>,
     /// Samples that saw something, in a row, up to now.
     seen_in_a_row: u64,
+    /// Samples above the limit, in a row, since the run was armed. One that saw nothing changes nothing.
+    #[serde(default)]
+    above_in_a_row: u32,
     /// Samples that saw nothing, in a row, up to now.
     missed: u32,
     first_missed: Option<DateTime<Utc>>,
@@ -99,6 +106,7 @@ impl Monitor {
             last_kill: None,
             failed: 0,
             watches,
+            beside: Beside::all(hypothesis, armed_window),
             lines: Lines::new(hypothesis),
         }
     }
@@ -112,7 +120,9 @@ impl Monitor {
             self.failed = 0;
             for watch in &mut self.watches {
                 watch.detector.reset();
+                watch.above_in_a_row = 0;
             }
+            self.beside.iter_mut().for_each(Beside::reset);
         }
     }
 
@@ -127,7 +137,7 @@ impl Monitor {
     }
 
     /// Takes one sample and says whether the run has to end: hard line first, then the limit, the
-    /// budget, blindness. Says nothing during the baseline.
+    /// samples in a row, the budget, blindness. Says nothing during the baseline.
     ///
     /// Samples of probes that cannot abort are ignored. A reading with nothing observed, or with
     /// more bad than observed, counts as blind.
@@ -144,6 +154,11 @@ impl Monitor {
         }
         self.lines.collect(sample);
         let sample = &*self.lines.judged(sample);
+        if let Some(tick) = Tick::of(sample) {
+            for beside in &mut self.beside {
+                beside.take(&sample.probe, tick, self.hypothesis.interval);
+            }
+        }
         let index = self.watches.iter().position(|w| w.spec.name == sample.probe)?;
         self.began = Some(self.began.map_or(sample.at, |began| began.min(sample.at)));
         let lines = self.lines(&self.watches[index], sample.at);
@@ -167,6 +182,11 @@ impl Monitor {
             watch.detector.take(tick.share(), lines.limit);
             crosses(tick.observed, tick.bad, lines.hard)
         };
+        if tick.share() > lines.limit.as_f64() {
+            watch.above_in_a_row = watch.above_in_a_row.saturating_add(1);
+        } else {
+            watch.above_in_a_row = 0;
+        }
         if !armed {
             watch.baseline = watch.baseline.and(tick);
             if hard {
@@ -190,6 +210,12 @@ impl Monitor {
             return Some(AbortCause::Limit {
                 probe: probe(),
                 evidence_percent: watch.detector.percent(),
+            });
+        }
+        if watch.spec.consecutive.is_some_and(|n| watch.above_in_a_row >= n) {
+            return Some(AbortCause::Consecutive {
+                probe: probe(),
+                samples: watch.above_in_a_row,
             });
         }
         let allowed = self.hypothesis.budget.filter(|allowed| self.failed > *allowed)?;
@@ -254,6 +280,13 @@ impl Monitor {
             .filter(|w| !w.spec.is_floor())
             .map(|w| (w.spec.name.clone(), w.detector.percent()))
             .collect()
+    }
+
+    /// Evidence, for each probe that has a counterpart in a control group, that its group does worse, as a share
+    /// of what it takes to say so, 0 to 100 per cent. Nothing is decided by it.
+    pub fn beside(&self) -> BTreeMap<ProbeName, u32> {
+        let gauge = |b: &Beside| (b.probe().clone(), b.percent());
+        self.beside.iter().map(gauge).collect()
     }
 
     /// What the baseline has shown so far.
@@ -487,6 +520,7 @@ impl Watch {
             baseline: Counts::default(),
             baseline_hard: None,
             seen_in_a_row: 0,
+            above_in_a_row: 0,
             missed: 0,
             first_missed: None,
             why_missed: String::new(),

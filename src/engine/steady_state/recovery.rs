@@ -4,7 +4,7 @@
 
 use super::rotation;
 use super::stages::{self, Replaced};
-use super::{Tick, covers, felt, later, stretch};
+use super::{Tick, burn, covers, felt, later, stretch};
 use crate::model::experiment::{Hypothesis, Reading, Role, Sample};
 use crate::model::ids::AppId;
 use crate::model::plan::Plan;
@@ -103,6 +103,7 @@ pub fn harm(
                 bad: 0,
                 worst: 0.0,
                 blind: 0,
+                burn: None,
             };
             for sample in samples
                 .iter()
@@ -117,6 +118,13 @@ pub fn harm(
                     None => harm.blind += 1,
                 }
             }
+            let mut seen: Vec<Tick> = samples
+                .iter()
+                .filter(|s| s.probe == probe.name && s.at <= to)
+                .filter_map(Tick::of)
+                .collect();
+            seen.sort_by_key(|tick| tick.at);
+            harm.burn = burn::fastest(&seen, probe.max, from);
             harm
         })
         .collect()

@@ -155,9 +155,7 @@ impl Seen<'_> {
                         .iter()
                         .any(|p| p.name == *probe && p.group() == Group::Control)
                 };
-                if let AbortCause::Limit { probe, .. } | AbortCause::Hard { probe, .. } = &abort.cause
-                    && own(probe)
-                {
+                if let Some(probe) = abort.cause.culprit().filter(|probe| own(probe)) {
                     return ControlThen::Broke(format!("probe {probe} looks at the control group"));
                 }
                 let counts = hypothesis
@@ -313,7 +311,13 @@ impl Judged<'_> {
             return (Inconclusive, self.taken());
         }
         match self.recovered() {
-            Recovered::No(why) => return (Disproved, why),
+            Recovered::No(why) if self.expects_recovery() => return (Disproved, why),
+            Recovered::No(why) => {
+                return (
+                    Inconclusive,
+                    format!("{why}, and the policy declares no `recovery.within`"),
+                );
+            }
             Recovered::Unknown(why) => return (Inconclusive, why),
             Recovered::Yes => {}
         }
@@ -338,7 +342,11 @@ impl Judged<'_> {
                     Inconclusive,
                     format!("{COMMON_CAUSE}: {}, which was a sham", abort.cause),
                 ),
-                Recovered::No(_) => (Disproved, abort.cause.to_string()),
+                Recovered::No(_) if self.expects_recovery() => (Disproved, abort.cause.to_string()),
+                Recovered::No(_) => (
+                    Inconclusive,
+                    format!("{}, and the policy declares no `recovery.within`", abort.cause),
+                ),
                 Recovered::Yes | Recovered::Unknown(_) => (Inconclusive, cut()),
             };
         }
@@ -516,6 +524,11 @@ impl Judged<'_> {
             Control::Parallel { .. } => ("in the app that was hit", "in the app that was left alone"),
             Control::BeforeAfter | Control::Reference { .. } => ("after the kills", "before"),
         }
+    }
+
+    /// Whether recovering in time is part of the hypothesis.
+    fn expects_recovery(&self) -> bool {
+        self.findings.plan.hypothesis.recovery.expected
     }
 
     fn recovered(&self) -> Recovered {

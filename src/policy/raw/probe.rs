@@ -410,6 +410,8 @@ record! {
         max: Percent,
         /// Degradation by definition, from one sample with enough requests. Default: 50%.
         hard: Percent,
+        /// So many samples in a row above `max` abort as well, 2 to 600: an extra rule, with no bound on false aborts. Default: none.
+        consecutive: u32,
     }
 }
 

@@ -45,7 +45,7 @@ record! {
 record! {
     /// What counts as recovered after a kill.
     Recovery {
-        /// Within this time of the last kill. Default: 5m.
+        /// Within this time of the last kill. When it is written, an app that takes longer disproves the hypothesis; else nothing is concluded. Default: 5m.
         within: Lasting,
         /// Steady for this long. Default: 30s.
         hold: Lasting,

@@ -93,6 +93,7 @@ pub(super) fn probe(raw: &raw::Probe, timing: Timing, scribe: &mut Scribe) -> Op
         place: share_place,
         max,
         hard,
+        consecutive,
     } = &*raw::or_default(share);
     let max_share = Share(max.as_ref().map_or(10_000, |m| m.value.0));
     let hard_share = Share(hard.as_ref().map_or(500_000, |h| h.value.0));
@@ -109,6 +110,30 @@ pub(super) fn probe(raw: &raw::Probe, timing: Timing, scribe: &mut Scribe) -> Op
             format!("the hard line of {hard_share} is not above the limit of {max_share}"),
             "the limit is judged over many samples, the hard line by one: raise `hard`, or lower `max`",
         );
+    }
+    if let Some(in_a_row) = consecutive {
+        if !(2..=600).contains(&in_a_row.value) {
+            scribe.error(
+                in_a_row.at,
+                format!(
+                    "`consecutive` is {}; 2 to 600 samples in a row can be asked for",
+                    in_a_row.value
+                ),
+                "write for example `consecutive: 5`; for one sample alone there is `hard`",
+            );
+        } else if role != Role::Abort {
+            scribe.error(
+                in_a_row.at,
+                "`consecutive` ends a run, and only a probe with `role: abort` does that",
+                "give the probe `role: abort`, or remove `consecutive`",
+            );
+        } else if source == Some(Source::Marathon) {
+            scribe.error(
+                in_a_row.at,
+                "Marathon hears of health late, and its samples repeat what it last heard: many in a row are no more than one",
+                "remove `consecutive`; `hard` is what a `marathon` probe aborts by",
+            );
+        }
     }
     let value = value.map(|(rule, _)| rule);
     if let Some(source) = &source {
@@ -149,6 +174,7 @@ pub(super) fn probe(raw: &raw::Probe, timing: Timing, scribe: &mut Scribe) -> Op
         relative,
         control_for: control_for.as_ref().map(|of| ProbeName::new(of.value.0.clone())),
         abort_after: flaky.then_some(ABORT_AFTER_FLAKY),
+        consecutive: consecutive.as_ref().map(|n| n.value),
         source,
     })
 }

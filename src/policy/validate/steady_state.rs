@@ -91,6 +91,7 @@ pub fn hypothesis(raw: &raw::SteadyState, scribe: &mut Scribe) -> Option<Hypothe
     let recover = Recovery {
         within: lasting(within, Duration::from_secs(300)),
         hold: lasting(hold, Duration::from_secs(30)),
+        expected: within.is_some(),
     };
     if recover.hold.is_zero()
         || recover.hold >= recover.within

@@ -908,6 +908,16 @@ fn tolerances_are_of_the_kinds_that_are_judged() {
     probe("share: { max: 0% }", "no number of good answers");
     probe("share: { max: 60% }", "not above the limit");
     probe("share: { max: 101% }", "more than 100 %");
+    probe("share: { consecutive: 1 }", "2 to 600 samples in a row");
+    probe("share: { consecutive: 601 }", "2 to 600 samples in a row");
+    probe(
+        "share: { max: 1% }\n      - { name: b, role: verdict, source: { marathon: {} }, share: { consecutive: 5 } }",
+        "only a probe with `role: abort` does that",
+    );
+    probe(
+        "share: { max: 1% }\n      - { name: b, role: abort, source: { marathon: {} }, share: { consecutive: 5 } }",
+        "repeat what it last heard",
+    );
     probe("dip: { max: 1%, for: 5s }", "`max` must be above the limit");
     probe("dip: { max: 25%, for: 10m }", "below `recovery.within`");
     probe("dip: { max: 25% }", "`for` is missing");

@@ -1,7 +1,7 @@
 //! How fast a run stopped: from the first bad sample to the last moment a kill can take effect.
 
 use super::{Block, Cell, Mark, text};
-use crate::model::experiment::{AbortCause, Reading, Sample};
+use crate::model::experiment::{Reading, Sample};
 use crate::model::report::Report;
 use crate::model::run::{Aborted, Intent, IntentState};
 use crate::report::words::{clock, micros, seconds};
@@ -14,11 +14,10 @@ use chrono::{DateTime, Utc};
 /// is never made up for is. Looks at the probe that stopped the run, or at every abort probe when the
 /// budget did. `None` when no sample was the cause.
 pub(in crate::report) fn first_bad_sample<'a>(report: &'a Report, aborted: &Aborted) -> Option<&'a Sample> {
-    let culprit = match &aborted.cause {
-        AbortCause::Limit { probe, .. } | AbortCause::Hard { probe, .. } => Some(probe),
-        AbortCause::Budget { .. } => None,
-        _ => return None,
-    };
+    let culprit = aborted.cause.culprit();
+    if !aborted.cause.is_degradation() {
+        return None;
+    }
     let armed = report.intents.iter().map(|i| i.at).min()?;
     let (mut excess, mut worst, mut first) = (0.0, 0.0, None);
     for sample in report

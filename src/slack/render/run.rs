@@ -221,12 +221,19 @@ fn running(view: &RunView, now: DateTime<Utc>) -> Message {
             asked_by(&run.plan),
             approved_by(run),
         ))
-        .fields(vec![
-            ("Evidence for an abort", gauge(view.evidence_percent)),
-            ("Serving now", serving(view)),
-            ("Kills", kills(run)),
-            ("Stops itself if", stops_if(&run.plan.hypothesis)),
-        ])
+        .fields(
+            [
+                Some(("Evidence for an abort", gauge(view.evidence_percent))),
+                view.difference_percent
+                    .map(|p| ("Evidence that the control group does better", gauge(Some(p)))),
+                Some(("Serving now", serving(view))),
+                Some(("Kills", kills(run))),
+                Some(("Stops itself if", stops_if(&run.plan.hypothesis))),
+            ]
+            .into_iter()
+            .flatten()
+            .collect(),
+        )
         .list(
             "Probes",
             view.probes.iter().map(|p| format!("• {}", told(p, 300))),
@@ -391,6 +398,20 @@ pub fn cause(cause: &AbortCause, hypothesis: &Hypothesis) -> Vec<(&'static str, 
             ),
             ("Limit", limit(probe, |p| format!("{} bad", p.max))),
         ],
+        AbortCause::Consecutive { probe, samples } => vec![
+            (
+                "What tripped",
+                format!("probe {} was above its limit", code(probe.as_str(), 80)),
+            ),
+            ("Measured", format!("{samples} samples in a row")),
+            (
+                "Limit",
+                limit(probe, |p| match p.consecutive {
+                    Some(n) => format!("{} bad, {n} in a row", p.max),
+                    None => format!("{} bad", p.max),
+                }),
+            ),
+        ],
         AbortCause::Hard { probe, observed, bad } => vec![
             (
                 "What tripped",
@@ -517,10 +538,14 @@ pub fn blast_radius(plan: &Plan) -> String {
 /// What ends the run by itself.
 pub fn stops_if(hypothesis: &Hypothesis) -> String {
     let probes = hypothesis.abort_probes().map(|p| {
+        let row = p
+            .consecutive
+            .map(|n| format!(", {n} samples in a row above that"));
         format!(
-            "{} has more than {} bad, or {} in one sample",
+            "{} has more than {} bad{}, or {} in one sample",
             code(p.name.as_str(), 60),
             p.max,
+            row.unwrap_or_default(),
             p.hard
         )
     });

@@ -93,6 +93,7 @@ fn plan(t: &str) -> Plan {
             recovery: Recovery {
                 within: Duration::from_secs(300),
                 hold: Duration::from_secs(30),
+                expected: true,
             },
             blind: Blindness {
                 hold_fire_after: 2,
@@ -237,6 +238,7 @@ fn view(t: &str, phase: Phase) -> RunView {
             ended: None,
         },
         evidence_percent: Some(37),
+        difference_percent: Some(12),
         probes: vec![format!("checkout: 0.4 % bad{t}")],
         healthy: Some(5),
         waiting: Some(format!("the replacement of step 1{t}")),
@@ -345,6 +347,10 @@ fn causes(t: &str) -> Vec<AbortCause> {
         AbortCause::Kill {
             why: format!("Marathon answered 500{t}"),
         },
+        AbortCause::Consecutive {
+            probe: probe(),
+            samples: 5,
+        },
     ]
 }
 
@@ -389,6 +395,7 @@ fn report_of(t: &str) -> Report {
             bad: 12,
             worst: 0.04,
             blind: 0,
+            burn: Some(1.4),
         }],
         verdict: Some(verdict(t, Outcome::Completed, HypothesisResult::Held, "")),
     }
@@ -1028,6 +1035,7 @@ fn the_running_card_reads_so() {
     Phase *steps, 1 of 2* since <!date^1790000060^{date_short_pretty} {time_secs}|2026-09-21 14:14:20 UTC>. the replacement of step 1
     Asked by <@U1ASKS>, approved by <@U2SAYS>.
     | *Evidence for an abort* ▰▰▰▱▱▱▱▱▱▱ 37 %
+    | *Evidence that the control group does better* ▰▱▱▱▱▱▱▱▱▱ 12 %
     | *Serving now* 5 of 6 (floor 2)
     | *Kills* 1 of 2
     | *Stops itself if* `checkout` has more than 1 % bad, or 50 % in one sample

@@ -66,6 +66,59 @@ fn the_hard_line_comes_before_the_limit_and_the_limit_before_the_budget() {
 }
 
 #[test]
+fn samples_in_a_row_above_the_limit_abort_where_a_policy_asks_for_it() {
+    let five = || with(|h| h.probes[0].consecutive = Some(5));
+    let row = |bad: &'static [u32]| {
+        bad.iter()
+            .zip(0..)
+            .map(|(bad, s)| seen("edge", f64::from(s), *bad, 100))
+    };
+    // 2 % at a limit of 1 %: the detector takes 19 samples.
+    assert_eq!(
+        first_abort(&mut armed(monitor()), every_second(2, 100)),
+        word(("limit", 18.0))
+    );
+    assert_eq!(
+        first_abort(&mut armed(five()), every_second(2, 100)),
+        word(("limit", 4.0))
+    );
+    let cause = every_second(2, 100).find_map({
+        let mut m = armed(five());
+        move |sample| m.take(&sample)
+    });
+    assert_eq!(
+        cause.unwrap().to_string(),
+        "probe edge was above its limit in 5 samples in a row"
+    );
+    // At the limit is not above it, one good sample begins anew, one that saw nothing changes nothing.
+    assert_eq!(first_abort(&mut armed(five()), row(&[1; 30])), None);
+    assert_eq!(
+        first_abort(&mut armed(five()), row(&[2, 2, 2, 2, 0, 2, 2, 2, 2])),
+        None
+    );
+    let with_a_gap = row(&[2, 2, 2, 2]).chain([blind("edge", 4.0), seen("edge", 5.0, 2, 100)]);
+    assert_eq!(first_abort(&mut armed(five()), with_a_gap), word(("limit", 5.0)));
+    // What the baseline saw does not count.
+    let mut m = five();
+    for sample in row(&[2; 4]) {
+        m.take(&sample);
+    }
+    m.arm(at(4.0));
+    assert_eq!(m.take(&seen("edge", 4.0, 2, 100)), None);
+    // A declared dip lifts this line as well.
+    let mut m = with(|h| {
+        h.probes[0].consecutive = Some(5);
+        h.probes[0].dip = Some(Dip {
+            max: Share::percent(25),
+            lasts: Duration::from_secs(10),
+        });
+    });
+    m.arm(at(0.0));
+    m.killed(at(0.0));
+    assert_eq!(first_abort(&mut m, row(&[2; 10])), None);
+}
+
+#[test]
 fn the_budget_counts_requests_not_tasks_and_not_the_baseline() {
     let marathon = armed(with(|h| {
         h.budget = Some(0);

@@ -380,6 +380,30 @@ fn not_recovered_in_time_disproves_where_somebody_watched() {
 }
 
 #[test]
+fn not_recovered_in_time_disproves_nothing_where_no_policy_expects_it() {
+    let unexpected = || {
+        World::new(0, 0).with(|w| {
+            w.recoveries[0].steady = None;
+            w.plan.hypothesis.recovery.expected = false;
+        })
+    };
+    unexpected().check(Completed, Inconclusive, "");
+    let words = unexpected().verdict().sentence;
+    assert!(words.contains("declares no `recovery.within`"), "{words}");
+    let cause = AbortCause::NotRecovered {
+        step: 1,
+        why: "3 of 4 serve".into(),
+    };
+    for (expected, says) in [(false, Inconclusive), (true, Disproved)] {
+        let waited = unexpected().aborted(cause.clone()).with(|w| {
+            w.plan.hypothesis.recovery.expected = expected;
+            w.abort.as_mut().expect("aborted").at = at(400.0);
+        });
+        waited.check(WasAborted, says, "not recovered");
+    }
+}
+
+#[test]
 fn a_kill_after_which_nobody_saw_a_task_end_shows_nothing() {
     let world = |gone: Option<f64>, steady: Option<f64>| {
         World::new(0, 0).with(|w| {

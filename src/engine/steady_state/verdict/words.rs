@@ -140,11 +140,9 @@ impl Judged<'_> {
     /// (`steady-state` §2.5).
     pub(super) fn down_or_cut_off(&self) -> Option<String> {
         let abort = self.findings.abort?;
-        let (AbortCause::Limit { probe, .. }
-        | AbortCause::Hard { probe, .. }
-        | AbortCause::Blind { probe, .. }) = &abort.cause
-        else {
-            return None;
+        let probe = match &abort.cause {
+            AbortCause::Blind { probe, .. } => probe,
+            other => other.culprit()?,
         };
         let of_probe = self
             .findings

@@ -591,6 +591,97 @@ async fn pods_are_listed_killed_by_instance_and_come_back() {
 }
 
 #[tokio::test]
+async fn a_change_of_a_pod_is_a_deployment_until_it_is_stable() {
+    let sim = start(Version::V1_11, vec![]).await;
+    let pod = |instances: u32| {
+        json!({"id": "/pod", "containers": [{"name": "c1"}], "scaling": {"instances": instances}}).to_string()
+    };
+    let (_, head, _) = ask(sim.address(), "POST", "/v2/pods", &pod(2)).await;
+    let listed = get(&sim, "/v2/deployments").await;
+    assert!(head.contains(listed[0]["id"].as_str().unwrap()), "{head}");
+    assert_eq!(
+        (&listed[0]["affectedApps"], &listed[0]["affectedPods"]),
+        (&json!([]), &json!(["/pod"]))
+    );
+    assert_eq!(
+        listed[0]["steps"],
+        json!([
+            {"actions": [{"action": "StartPod", "pod": "/pod"}]},
+            {"actions": [{"action": "ScalePod", "pod": "/pod"}]},
+        ])
+    );
+    let queue = get(&sim, "/v2/queue").await["queue"][0].clone();
+    assert_eq!(
+        (&queue["pod"]["id"], &queue["count"]),
+        (&json!("/pod"), &json!(2))
+    );
+    // Another change is refused until then, and by force takes its place.
+    let (status, _, body) = ask(sim.address(), "PUT", "/v2/pods/pod", &pod(3)).await;
+    assert!(
+        status == 409 && body.contains("\"deployments\":[{\"id\":"),
+        "{status} {body}"
+    );
+    let (status, _, _) = ask(sim.address(), "PUT", "/v2/pods/pod?force=true", &pod(3)).await;
+    assert_eq!(status, 200);
+    pass(&sim, 10_000);
+    assert_eq!(get(&sim, "/v2/deployments").await, json!([]));
+    assert_eq!(get(&sim, "/v2/queue").await["queue"], json!([]));
+    let status = get(&sim, "/v2/pods/pod::status").await;
+    assert_eq!(status["instances"].as_array().unwrap().len(), 3);
+    let (status, _, _) = ask(sim.address(), "DELETE", "/v2/pods/pod", "").await;
+    assert_eq!(status, 202);
+    let stops = get(&sim, "/v2/deployments").await[0]["steps"][0]["actions"][0].clone();
+    assert_eq!(stops, json!({"action": "StopPod", "pod": "/pod"}));
+    pass(&sim, 1_000);
+    assert_eq!(get(&sim, "/v2/deployments").await, json!([]));
+    sim.stop().await;
+}
+
+#[tokio::test]
+async fn a_group_lists_what_is_asked_for_and_everything_when_nothing_is() {
+    let sim = start(
+        Version::V1_11,
+        vec![AppSpec::new("/shop/web", 2), AppSpec::new("/shop/db/main", 1)],
+    )
+    .await;
+    let pod = json!({"id": "/pay/pod", "containers": [{"name": "c1"}]}).to_string();
+    assert_eq!(ask(sim.address(), "POST", "/v2/pods", &pod).await.0, 201);
+    let all = get(&sim, "/v2/groups").await;
+    assert_eq!(
+        all["groups"].as_array().unwrap().len(),
+        2,
+        "a group of pods alone is one: {all}"
+    );
+    assert_eq!(get(&sim, "/v2/groups/pay").await["pods"][0]["id"], "/pay/pod");
+    let shop = get(&sim, "/v2/groups/shop").await;
+    assert_eq!(shop["groups"][0]["apps"][0]["id"], "/shop/db/main");
+    assert!(shop["apps"][0]["tasks"].is_null() && shop["apps"][0]["tasksRunning"].is_null());
+    let some = get(&sim, "/v2/groups/shop?embed=group.apps&embed=group.apps.counts").await;
+    assert_eq!(
+        (&some["groups"], &some["apps"][0]["tasksRunning"]),
+        (&json!([]), &json!(2))
+    );
+    assert!(some["apps"][0]["tasks"].is_null() && some["apps"][0]["deployments"].is_null());
+    let some = get(
+        &sim,
+        "/v2/groups/shop?embed=group.groups&embed=group.apps&embed=group.apps.tasks",
+    )
+    .await;
+    assert_eq!(some["groups"][0]["apps"][0]["tasks"].as_array().unwrap().len(), 1);
+    assert_eq!(some["apps"][0]["deployments"], json!([]));
+    let none = get(&sim, "/v2/groups/shop?embed=unknown").await;
+    assert_eq!((&none["apps"], &none["groups"]), (&json!([]), &json!([])));
+    let below = get(&sim, "/v2/groups/shop/apps").await;
+    assert_eq!(below.as_array().unwrap().len(), 2);
+    let (status, _, body) = ask(sim.address(), "GET", "/v2/groups/none", "").await;
+    assert!(
+        status == 404 && body.contains("Group '/none' does not exist"),
+        "{body}"
+    );
+    sim.stop().await;
+}
+
+#[tokio::test]
 async fn a_pod_on_a_lost_agent_is_degraded_and_replaced() {
     let sim = start(Version::V1_11, vec![]).await;
     let pod = json!({"id": "/pod", "containers": [{"name": "c1"}], "scaling": {"instances": 2}});
@@ -632,6 +723,13 @@ async fn an_app_whose_constraints_fit_nowhere_waits_in_the_queue_and_says_why() 
         .find(|r| r["reason"] == "UnfulfilledConstraint")
         .unwrap();
     assert_eq!(unfit["declined"], 8);
+    assert!(item["lastUnusedOffers"].is_null());
+    let asked = get(&sim, "/v2/queue?embed=lastUnusedOffers").await;
+    let offers = asked["queue"][0]["lastUnusedOffers"].as_array().unwrap().clone();
+    assert_eq!(offers.len(), 8);
+    let agent = sim.with(|s| s.agent_id(Agent(0)));
+    assert_eq!(offers[0]["offer"]["agentId"], agent.as_str());
+    assert_eq!(offers[0]["reason"], json!(["UnfulfilledConstraint"]));
     assert_eq!(get(&sim, "/v2/deployments").await.as_array().unwrap().len(), 1);
     sim.stop().await;
 }

@@ -1,11 +1,15 @@
 //! Generated apps among the others: read, and nothing else.
 
 use std::convert::Infallible;
+use std::io::Write;
 use std::sync::Arc;
 
 use axum::body::Body;
 use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use futures_util::stream;
+use hyper::header::{CONTENT_ENCODING, HeaderValue};
 use hyper::{Method, Response};
 
 use super::definition;
@@ -19,12 +23,12 @@ use crate::generate::{Generator, Rows};
 const PIECE: usize = 64 * 1024;
 
 /// The answer to a read that generated apps have a part in.
-pub(super) fn answer(asked: &Asked, s: &mut State, leader: &str) -> Option<Response<Body>> {
+pub(super) fn answer(asked: &Asked, s: &mut State, leader: &str, zipped: bool) -> Option<Response<Body>> {
     let crowd = s.crowd.clone().filter(|_| asked.method == Method::GET)?;
     let path = asked.path.trim_end_matches('/');
     if let Some(rest) = path.strip_prefix("/v2/apps/") {
         return one(&crowd, rest)
-            .map(|text| Answer::text(200, "application/json", &text).into_response(leader, false));
+            .map(|text| Answer::text(200, "application/json", &text).into_response(leader, zipped));
     }
     let tasks = match path {
         "/v2/apps" => false,
@@ -57,7 +61,22 @@ pub(super) fn answer(asked: &Asked, s: &mut State, leader: &str) -> Option<Respo
             crowd.write_app(n, embed.tasks, to);
         }
     };
-    Some(streamed(others, head, crowd, write, leader))
+    let pieces = pieces(head, crowd, write);
+    let mut response = Answer {
+        body: String::new(),
+        ..others
+    }
+    .into_response(leader, false);
+    *response.body_mut() = if zipped {
+        let name = HeaderValue::from_static("gzip");
+        response.headers_mut().insert(CONTENT_ENCODING, name);
+        Body::from_stream(stream::iter(gzip(pieces)))
+    } else {
+        Body::from_stream(stream::iter(
+            pieces.map(|piece| Ok::<_, Infallible>(Bytes::from(piece))),
+        ))
+    };
+    Some(response)
 }
 
 /// One app, or its tasks.
@@ -77,17 +96,15 @@ fn one(crowd: &Generator, rest: &str) -> Option<String> {
 }
 
 /// What stands before, then one generated app after the other, each made when its turn comes.
-fn streamed(
-    others: Answer,
+fn pieces(
     head: String,
     crowd: Arc<Generator>,
     write: impl Fn(&Generator, u32, &mut String) + Send + 'static,
-    leader: &str,
-) -> Response<Body> {
+) -> impl Iterator<Item = String> + Send + 'static {
     let mut first = head.ends_with('[');
     let mut begun = Some(head);
     let mut next = Some(0);
-    let pieces = std::iter::from_fn(move || {
+    std::iter::from_fn(move || {
         let mut n = next?;
         let mut piece = begun.take().unwrap_or_default();
         while n < crowd.shape().apps && piece.len() < PIECE {
@@ -105,15 +122,27 @@ fn streamed(
         if next.is_none() {
             piece += "]}";
         }
-        Some(Ok::<_, Infallible>(Bytes::from(piece)))
-    });
-    let mut response = Answer {
-        body: String::new(),
-        ..others
-    }
-    .into_response(leader, false);
-    *response.body_mut() = Body::from_stream(stream::iter(pieces));
-    response
+        Some(piece)
+    })
+}
+
+/// The same, compressed as it goes.
+fn gzip(
+    mut pieces: impl Iterator<Item = String> + Send + 'static,
+) -> impl Iterator<Item = std::io::Result<Bytes>> + Send + 'static {
+    let mut encoder = Some(GzEncoder::new(Vec::new(), Compression::fast()));
+    std::iter::from_fn(move || {
+        let mut open = encoder.take()?;
+        let Some(piece) = pieces.next() else {
+            return Some(open.finish().map(Bytes::from));
+        };
+        let written = open.write_all(piece.as_bytes());
+        let ready = std::mem::take(open.get_mut());
+        encoder = Some(open);
+        Some(written.map(|()| Bytes::from(ready)))
+    })
+    // A compressor keeps much to itself before it gives some away.
+    .filter(|piece| piece.as_ref().map_or(true, |piece| !piece.is_empty()))
 }
 
 #[cfg(test)]
@@ -121,7 +150,10 @@ mod tests {
     use crate::asking::ask;
     use crate::generate::{Generator, Shape};
     use crate::{AppSpec, Sim, SimConfig};
+    use flate2::read::GzDecoder;
     use serde_json::Value;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
 
     fn json(chunked: &str) -> Value {
         // Chunks of the transfer coding: a length in hexadecimal, then so many bytes.
@@ -135,6 +167,20 @@ mod tests {
             rest = &after[length + 2..];
         }
         serde_json::from_str(&text).unwrap()
+    }
+
+    /// What is answered to somebody who takes gzip.
+    async fn unzipped(at: std::net::SocketAddr, path: &str) -> Value {
+        let mut stream = TcpStream::connect(at).await.unwrap();
+        let text = format!("GET {path} HTTP/1.0\r\nHost: x\r\nAccept-Encoding: gzip\r\n\r\n");
+        stream.write_all(text.as_bytes()).await.unwrap();
+        let mut said = Vec::new();
+        stream.read_to_end(&mut said).await.unwrap();
+        let end = said.windows(4).position(|w| w == b"\r\n\r\n").unwrap();
+        let head = String::from_utf8_lossy(&said[..end]).to_lowercase();
+        assert!(head.contains("content-encoding: gzip"), "{head}");
+        let body = GzDecoder::new(&said[end + 4..]);
+        serde_json::from_reader(body).unwrap()
     }
 
     #[tokio::test]
@@ -174,6 +220,8 @@ mod tests {
             assert_eq!(found.len(), count, "{query}");
             assert!(found[0].get("tasks").is_none());
         }
+        let zipped = unzipped(sim.address(), "/v2/apps?embed=apps.tasks").await;
+        assert_eq!(zipped, all);
         let id = Generator::new(shape).id(7);
         assert_eq!(
             get(&format!("/v2/apps/{id}")).await["app"]["tasks"],

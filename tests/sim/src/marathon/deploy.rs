@@ -21,11 +21,15 @@ pub(super) enum Action {
 }
 
 impl Action {
-    fn name(&self) -> &'static str {
+    fn name(&self, pod: bool) -> &'static str {
         match self {
+            Self::Start if pod => "StartPod",
             Self::Start => "StartApplication",
+            Self::Stop if pod => "StopPod",
             Self::Stop => "StopApplication",
+            Self::Scale(_) if pod => "ScalePod",
             Self::Scale(_) => "ScaleApplication",
+            Self::Restart if pod => "RestartPod",
             Self::Restart => "RestartApplication",
         }
     }
@@ -37,6 +41,8 @@ pub(super) struct Deployment {
     pub(super) id: String,
     version: DateTime<Utc>,
     steps: Vec<Vec<(Action, String)>>,
+    /// It is about a pod.
+    pod: bool,
     /// Counts from 1; 0 as long as it has not begun.
     step: usize,
     pub(super) begins: DateTime<Utc>,
@@ -71,10 +77,11 @@ impl Deployment {
         apps
     }
 
-    fn actions(step: &[(Action, String)], with_checks: bool) -> Value {
+    fn actions(&self, step: &[(Action, String)], with_checks: bool) -> Value {
+        let of = if self.pod { "pod" } else { "app" };
         step.iter()
-            .map(|(action, app)| {
-                let mut action = json!({"action": action.name(), "app": app});
+            .map(|(action, id)| {
+                let mut action = json!({"action": action.name(self.pod), of: id});
                 if with_checks {
                     action["readinessCheckResults"] = json!([]);
                 }
@@ -87,7 +94,7 @@ impl Deployment {
         let steps: Vec<Value> = self
             .steps
             .iter()
-            .map(|s| json!({"actions": Self::actions(s, false)}))
+            .map(|s| json!({"actions": self.actions(s, false)}))
             .collect();
         json!({"id": self.id, "version": stamp(self.version), "steps": steps})
     }
@@ -104,16 +111,22 @@ impl Deployment {
 
     fn current(&self) -> Value {
         let step = self.step.checked_sub(1).and_then(|n| self.steps.get(n));
-        json!({"actions": Self::actions(step.map_or(&[], Vec::as_slice), false)})
+        json!({"actions": self.actions(step.map_or(&[], Vec::as_slice), false)})
     }
 
     /// As `/v2/deployments` lists it.
     pub(super) fn json(&self) -> Value {
         let step = self.step.checked_sub(1).and_then(|n| self.steps.get(n));
         let mut json = self.plan();
-        json["affectedApps"] = json!(self.apps());
-        json["affectedPods"] = json!([]);
-        json["currentActions"] = Self::actions(step.map_or(&[], Vec::as_slice), true);
+        let none = Vec::new();
+        let (apps, pods) = if self.pod {
+            (none, self.apps())
+        } else {
+            (self.apps(), none)
+        };
+        json["affectedApps"] = json!(apps);
+        json["affectedPods"] = json!(pods);
+        json["currentActions"] = self.actions(step.map_or(&[], Vec::as_slice), true);
         json["currentStep"] = json!(self.step);
         json["totalSteps"] = json!(self.steps.len());
         json
@@ -186,6 +199,7 @@ impl State {
                 id: id.to_owned(),
                 version: at,
                 steps: vec![vec![(Action::Scale(instances), app.to_owned())]],
+                pod: false,
                 step: 1,
                 begins: at,
                 before: BTreeMap::new(),
@@ -295,18 +309,24 @@ impl State {
         }
     }
 
-    /// Accepts a change, or refuses it and tells the listeners.
-    fn change(&mut self, mut change: Change) -> Result<Accepted, Refusal> {
+    /// Lets a change in, and gives it its version: one whose apps or pods are under deployment ends that by
+    /// force, or is refused; so is one too many.
+    fn admit(
+        &mut self,
+        group: &str,
+        force: bool,
+        touches: impl Fn(&str) -> bool,
+    ) -> Result<DateTime<Utc>, Refusal> {
         let conflicts: Vec<String> = self
             .deployments
             .iter()
-            .filter(|d| d.apps().iter().any(|a| change.apps.contains_key(*a)))
+            .filter(|d| d.apps().into_iter().any(&touches))
             .map(|d| d.id.clone())
             .collect();
         let version = self.fresh_version();
-        if !change.force && !conflicts.is_empty() {
+        if !force && !conflicts.is_empty() {
             let refusal = Refusal::locked(&conflicts);
-            return Err(self.refuse(&change.group, refusal));
+            return Err(self.refuse(group, refusal));
         }
         if let Some(most) = self.version.max_running_deployments()
             && self.deployments.len() >= most
@@ -318,11 +338,49 @@ impl State {
                  deployment number by using --max_running_deployments parameter but be advised that this \
                  can have negative effects on the performance."
             );
-            return Err(self.refuse(&change.group, Refusal::message(403, &words)));
+            return Err(self.refuse(group, Refusal::message(403, &words)));
         }
         for id in conflicts {
             self.cancel(&id);
         }
+        Ok(version)
+    }
+
+    /// A deployment of a pod, whose definition is changed by `change` once it is let in.
+    pub(super) fn deploy_pod(
+        &mut self,
+        id: &str,
+        force: bool,
+        change: impl FnOnce(&mut Self, DateTime<Utc>) -> Vec<Action>,
+    ) -> Result<String, Refusal> {
+        let group = definition::parent(id);
+        let version = self.admit(&group, force, |other| other == id)?;
+        let heavy = self.version.plans() != Plans::Light;
+        let original = heavy.then(|| self.group_json("/"));
+        let steps = change(self, version).into_iter();
+        let deployment = Deployment {
+            id: Uuid::new_v4().to_string(),
+            version,
+            steps: steps.map(|action| vec![(action, id.to_owned())]).collect(),
+            pod: true,
+            step: 0,
+            begins: self.now + TimeDelta::milliseconds(10),
+            before: BTreeMap::new(),
+            victims: BTreeMap::new(),
+            held: false,
+            grown: false,
+            worlds: original.map(|original| (original, self.group_json("/"))),
+        };
+        let deployed = deployment.id.clone();
+        self.deployments.push(deployment);
+        let data = json!({"groupId": group, "version": stamp(version)});
+        self.emit("group_change_success", data, self.now);
+        Ok(deployed)
+    }
+
+    /// Accepts a change, or refuses it and tells the listeners.
+    fn change(&mut self, mut change: Change) -> Result<Accepted, Refusal> {
+        let version = self.admit(&change.group, change.force, |id| change.apps.contains_key(id))?;
         let heavy = self.version.plans() != Plans::Light;
         let original = heavy.then(|| self.group_json("/"));
         let (mut stops, mut starts, mut rest) = (Vec::new(), Vec::new(), Vec::new());
@@ -387,6 +445,7 @@ impl State {
             id: Uuid::new_v4().to_string(),
             version,
             steps,
+            pod: false,
             step: 0,
             begins: self.now + TimeDelta::milliseconds(10),
             before,
@@ -737,6 +796,9 @@ impl State {
 
     /// Does what can be done now for one action; says whether it is finished.
     fn work(&mut self, deployment: usize, action: &Action, app: &str, at: DateTime<Utc>) -> bool {
+        if self.deployments[deployment].pod {
+            return matches!(action, Action::Start) || self.pod_is_whole(app);
+        }
         match action {
             Action::Start => true,
             Action::Stop => {

@@ -139,7 +139,7 @@ mod tests {
                 s.killed_are = killed_are;
                 kill(&mut s);
                 s.advance(at(300));
-                let queue = s.queue_json();
+                let queue = s.queue_json(false);
                 let left = queue["queue"][0]["delay"]["timeLeftSeconds"].as_i64().unwrap();
                 assert_eq!(left > 50, delayed, "{version:?} {killed_are:?}: {queue}");
                 assert!(s.app(APP).unwrap().last_failure.is_none());

@@ -350,7 +350,7 @@ async fn answer(
         && let Some(crowded) = {
             let mut state = lock(&context.state);
             state.advance(context.clock.now());
-            super::crowd::answer(&asked, &mut state, &leader)
+            super::crowd::answer(&asked, &mut state, &leader, zipped)
         }
     {
         return crowded;

@@ -1,7 +1,7 @@
 //! Pods: several containers that live and die together, listed and killed by instance.
 //!
-//! Thinner than apps: a change takes effect at once, without a deployment to be seen, and there is no
-//! launch queue for them.
+//! Thinner than apps: a change takes effect at once, and its deployment lasts until as many instances are stable
+//! as are wanted. A changed definition does not replace the instances that there are.
 
 use std::collections::BTreeMap;
 
@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::agents::AgentNode;
 use super::definition;
+use super::deploy::Action;
 use super::placement::{self, Agent};
 use super::refusal::{Fault, Refusal};
 use super::routes::{Answer, Asked};
@@ -42,6 +43,9 @@ struct PodInstance {
     dies: Option<DateTime<Utc>>,
     wiped: bool,
 }
+
+/// Names the deployment that a change began.
+const DEPLOYMENT: &str = "Marathon-Deployment-Id";
 
 /// All pods by their ids.
 pub(super) type Pods = BTreeMap<String, Pod>;
@@ -171,13 +175,15 @@ impl State {
         d
     }
 
-    /// Takes a pod as `POST /v2/pods` does; with `replace`, as `PUT` does.
+    /// Takes a pod as `POST /v2/pods` does; with `replace`, as `PUT` does. Gives its id, what is answered, and
+    /// the deployment.
     fn put_pod(
         &mut self,
         given: &Value,
         named: Option<&str>,
         replace: bool,
-    ) -> Result<(String, Value), Refusal> {
+        force: bool,
+    ) -> Result<(String, Value, String), Refusal> {
         let fault = |path: &str, words: &str| {
             Err(Refusal::not_valid(&[Fault {
                 path: path.to_owned(),
@@ -198,35 +204,92 @@ impl State {
             let words = format!("A pod with id [{id}] already exists.");
             return Err(Refusal::message(409, &words));
         }
-        let (now, version) = (self.now, self.fresh_version());
-        let mut definition = self.complete_pod(&id, given);
-        definition["version"] = json!(stamp(version));
-        let old = self.pods.remove(&id);
-        let mut instances = old.map_or_else(Vec::new, |pod| pod.instances);
-        instances.truncate(wanted(&definition));
-        while instances.len() < wanted(&definition) {
-            instances.push(Self::new_pod_instance(now));
-        }
-        let shown = self.numbers(definition.clone());
-        let pod = Pod {
-            definition,
-            version,
-            since: now,
-            instances,
-        };
-        for i in pod.instances.iter().filter(|i| i.on.is_none()) {
-            self.tell_scheduled(&id, &pod, i, now);
-        }
-        self.pods.insert(id.clone(), pod);
-        let data = json!({"groupId": "/", "version": stamp(version)});
-        self.emit("group_change_success", data, now);
+        let now = self.now;
+        let mut shown = Value::Null;
+        let deployment = self.deploy_pod(&id, force, |s, version| {
+            let mut definition = s.complete_pod(&id, given);
+            definition["version"] = json!(stamp(version));
+            let old = s.pods.remove(&id);
+            let is_new = old.is_none();
+            let count = wanted(&definition);
+            let mut instances = old.map_or_else(Vec::new, |pod| pod.instances);
+            instances.truncate(count);
+            while instances.len() < count {
+                instances.push(Self::new_pod_instance(now));
+            }
+            shown = s.numbers(definition.clone());
+            let pod = Pod {
+                definition,
+                version,
+                since: now,
+                instances,
+            };
+            for i in pod.instances.iter().filter(|i| i.on.is_none()) {
+                s.tell_scheduled(&id, &pod, i, now);
+            }
+            s.pods.insert(id.clone(), pod);
+            let scale = Action::Scale(u32::try_from(count).unwrap_or(u32::MAX));
+            if is_new {
+                vec![Action::Start, scale]
+            } else {
+                vec![scale]
+            }
+        })?;
         let kind = if replace {
             "pod_updated_event"
         } else {
             "pod_created_event"
         };
         self.emit(kind, json!({"clientIp": "127.0.0.1", "uri": "/v2/pods"}), now);
-        Ok((id, shown))
+        Ok((id, shown, deployment))
+    }
+
+    /// Whether as many instances of a pod are stable as are wanted; a pod that is gone lacks none.
+    pub(super) fn pod_is_whole(&self, id: &str) -> bool {
+        self.pods.get(id).is_none_or(|pod| {
+            let stable = pod.instances.iter().filter(|i| i.phase == Phase::Running);
+            stable.count() >= wanted(&pod.definition)
+        })
+    }
+
+    /// The pods with the versions of their definitions.
+    pub(super) fn pod_versions(&self) -> impl Iterator<Item = (&str, DateTime<Utc>)> {
+        self.pods.iter().map(|(id, pod)| (id.as_str(), pod.version))
+    }
+
+    /// Pods of which instances wait for an offer, as the launch queue lists them.
+    pub(super) fn queued_pods(&self, with_offers: bool) -> impl Iterator<Item = Value> {
+        self.pods.values().filter_map(move |pod| {
+            let waits = |i: &&PodInstance| matches!(i.phase, Phase::Waiting | Phase::Down(_));
+            let waiting: Vec<&PodInstance> = pod.instances.iter().filter(waits).collect();
+            let since = waiting.iter().map(|i| i.since).min()?;
+            let stuck = self.room_for_pod(pod).is_none();
+            let launched = pod.instances.iter().filter(|i| i.phase.is_active());
+            let last_used = launched.clone().map(|i| i.since).max();
+            let mut item = json!({
+                "count": waiting.len(),
+                "delay": {"timeLeftSeconds": 0, "overdue": true},
+                "since": stamp(since),
+                "processedOffersSummary": self.offers_json(stuck, launched.count(), last_used),
+                "pod": self.numbers(pod.definition.clone()),
+            });
+            if self.version.has_roles() {
+                item["role"] = pod.definition["role"].clone();
+            }
+            if with_offers {
+                item["lastUnusedOffers"] = self.turned_down(stuck);
+            }
+            Some(item)
+        })
+    }
+
+    /// The agent on which the next instance of a pod would be launched.
+    fn room_for_pod(&self, pod: &Pod) -> Option<Agent> {
+        let none = Vec::new();
+        let others: Vec<Agent> = pod.instances.iter().filter_map(|o| o.on).collect();
+        let constraints = pod.definition["scheduling"]["placement"]["constraints"].as_array();
+        let constraints: Vec<Value> = constraints.unwrap_or(&none).iter().map(as_list).collect();
+        placement::find(&self.agents, &constraints, self.next_agent, &others)
     }
 
     fn pod_status(&self, id: &str, pod: &Pod) -> Value {
@@ -409,12 +472,7 @@ impl State {
         }
         match i.phase {
             Phase::Waiting | Phase::Down(_) => {
-                let none = Vec::new();
-                let others: Vec<Agent> = pod.instances.iter().filter_map(|o| o.on).collect();
-                let constraints = pod.definition["scheduling"]["placement"]["constraints"].as_array();
-                let constraints: Vec<Value> = constraints.unwrap_or(&none).iter().map(as_list).collect();
-                let Some(agent) = placement::find(&self.agents, &constraints, self.next_agent, &others)
-                else {
+                let Some(agent) = self.room_for_pod(pod) else {
                     // Nothing fits: it asks again with the next offers.
                     i.since = at;
                     pod.instances[n] = i;
@@ -557,6 +615,7 @@ impl Asked {
     pub(super) fn pods(&self, s: &mut State, rest: &str, held: bool) -> Result<Answer, Refusal> {
         let get = self.method == Method::GET || self.method == Method::HEAD;
         let delete = self.method == Method::DELETE;
+        let force = self.flag("force", false);
         let ok = |body: &Value| Ok(Answer::json(200, body));
         let not_allowed = || Err(Refusal::message(405, "Method Not Allowed"));
         let rest = rest.trim_start_matches('/');
@@ -567,10 +626,10 @@ impl Asked {
                     ok(&all.collect())
                 }
                 Method::POST => {
-                    let (id, shown) = s.put_pod(&self.read(s)?, None, false)?;
+                    let (id, shown, deployment) = s.put_pod(&self.read(s)?, None, false, force)?;
                     let answer = Answer::json(201, &shown);
                     let location = format!("http://{}{id}", s.leader);
-                    Ok(answer.with("Location", location).with_new_deployment())
+                    Ok(answer.with("Location", location).with(DEPLOYMENT, deployment))
                 }
                 _ => not_allowed(),
             };
@@ -583,8 +642,8 @@ impl Asked {
         let id = definition::canonical(name);
         let Some(pod) = s.pods.get(&id) else {
             if self.method == Method::PUT {
-                let (_, shown) = s.put_pod(&self.read(s)?, Some(&id), true)?;
-                return Ok(Answer::json(201, &shown).with_new_deployment());
+                let (_, shown, deployment) = s.put_pod(&self.read(s)?, Some(&id), true, force)?;
+                return Ok(Answer::json(201, &shown).with(DEPLOYMENT, deployment));
             }
             let inner = json!({"message": format!("Pod '{id}' does not exist")});
             return Err(Refusal::message(404, &inner.to_string()));
@@ -593,17 +652,20 @@ impl Asked {
             "" if get => ok(&s.numbers(pod.definition.clone())),
             "" if delete => {
                 let now = s.now();
-                s.pods.remove(&id);
+                let deployment = s.deploy_pod(&id, force, |s, _| {
+                    s.pods.remove(&id);
+                    vec![Action::Stop]
+                })?;
                 s.emit(
                     "pod_deleted_event",
                     json!({"clientIp": "127.0.0.1", "uri": format!("/v2/pods{id}")}),
                     now,
                 );
-                Ok(Answer::empty(202).with_new_deployment())
+                Ok(Answer::empty(202).with(DEPLOYMENT, deployment))
             }
             "" if self.method == Method::PUT => {
-                let (_, shown) = s.put_pod(&self.read(s)?, Some(&id), true)?;
-                Ok(Answer::json(200, &shown).with_new_deployment())
+                let (_, shown, deployment) = s.put_pod(&self.read(s)?, Some(&id), true, force)?;
+                Ok(Answer::json(200, &shown).with(DEPLOYMENT, deployment))
             }
             "status" if get => ok(&s.pod_status(&id, pod)),
             "versions" if get => ok(&json!([stamp(pod.version)])),

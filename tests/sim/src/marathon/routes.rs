@@ -8,7 +8,7 @@ use super::deploy::{Accepted, Manner};
 use super::jackson;
 use super::refusal::{Fault, Refusal};
 use super::selector::Selector;
-use super::show::Embed;
+use super::show::{Embed, GroupEmbed};
 use super::state::{App, Phase, State, Version, stamp};
 use super::version::TextTasks;
 
@@ -45,10 +45,6 @@ impl Answer {
 
     pub(super) fn json(status: u16, body: &Value) -> Self {
         Self::text(status, "application/json", &body.to_string())
-    }
-
-    pub(super) fn with_new_deployment(self) -> Self {
-        self.with("Marathon-Deployment-Id", uuid::Uuid::new_v4().to_string())
     }
 
     pub(super) fn with(mut self, name: &'static str, value: String) -> Self {
@@ -189,8 +185,11 @@ impl Asked {
             "/v2/tasks" if get => self.tasks(s),
             "/v2/tasks/delete" if post && right_media => self.kill(s, held),
             "/v2/deployments" if get => ok(&s.deployments_json()),
-            "/v2/queue" if get => ok(&s.queue_json()),
-            "/v2/groups" if get => ok(&s.group_json("/")),
+            "/v2/queue" if get => {
+                let with_offers = self.all("embed").any(|e| e == "lastUnusedOffers");
+                ok(&s.queue_json(with_offers))
+            }
+            "/v2/groups" if get => self.group(s, ""),
             "/v2/pods" if brings && !right_media => Err(Refusal::message(415, "Unsupported Media Type")),
             "/v2/pods" => self.pods(s, "", held),
             "/v2/eventSubscriptions" if get && s.version.has_callbacks() => ok(&json!({"callbackUrls": []})),
@@ -227,13 +226,7 @@ impl Asked {
                     s.reset_delay(&definition::canonical(id))?;
                     Ok(Answer::empty(204))
                 } else if let Some(id) = path.strip_prefix("/v2/groups/").filter(|_| get) {
-                    let id = definition::canonical(id);
-                    if s.is_group(&id) {
-                        ok(&s.group_json(&id))
-                    } else {
-                        let words = format!("Group '{id}' does not exist");
-                        Err(Refusal::not_found(s.version, &words))
-                    }
+                    self.group(s, id)
                 } else if let Some(rest) = path.strip_prefix("/v2/pods/") {
                     self.pods(s, rest, held)
                 } else {
@@ -337,6 +330,24 @@ impl Asked {
             .map(|a| s.app_json(a, embed))
             .collect();
         ok(&json!({"apps": apps}))
+    }
+
+    /// A group, or the apps in it and below it.
+    fn group(&self, s: &State, rest: &str) -> Answered {
+        let names: Vec<&str> = self.all("embed").collect();
+        if let Some(id) = rest
+            .strip_suffix("apps")
+            .filter(|id| id.is_empty() || id.ends_with('/'))
+        {
+            let id = definition::canonical(id.trim_end_matches('/'));
+            return ok(&s.apps_of_group(&id, GroupEmbed::read(&names)));
+        }
+        let id = definition::canonical(rest);
+        if id == "/" || s.is_group(&id) {
+            return ok(&s.group_with(&id, GroupEmbed::read(&names)));
+        }
+        let words = format!("Group '{id}' does not exist");
+        Err(Refusal::not_found(s.version, &words))
     }
 
     fn change_apps(&self, s: &mut State) -> Answered {

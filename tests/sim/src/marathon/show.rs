@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
+use super::agents::Attribute;
 use super::definition;
 use super::life::addresses;
+use super::placement::Agent;
 use super::state::{App, Health, Instance, Phase, State, stamp};
 
 /// What is listed with an app besides its definition, counts and deployments.
@@ -44,6 +46,57 @@ impl Embed {
     }
 }
 
+/// What is listed with a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct GroupEmbed {
+    apps: bool,
+    pods: bool,
+    groups: bool,
+    each: Option<AppEmbed>,
+}
+
+/// What a group lists with each app, of which it counts nothing by itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct AppEmbed {
+    counts: bool,
+    deployments: bool,
+    more: Embed,
+}
+
+impl GroupEmbed {
+    /// What is listed when nobody says what.
+    const ALL: Self = Self {
+        apps: true,
+        pods: true,
+        groups: true,
+        each: None,
+    };
+
+    /// What the names in a query ask for: without a single one everything, else only what is named.
+    pub(super) fn read(names: &[&str]) -> Self {
+        if names.is_empty() {
+            return Self::ALL;
+        }
+        let of_apps: Vec<&str> = names
+            .iter()
+            .filter_map(|name| name.strip_prefix("group.apps."))
+            .collect();
+        let each = AppEmbed {
+            counts: of_apps.contains(&"counts"),
+            deployments: ["deployments", "tasks", "failures"]
+                .iter()
+                .any(|name| of_apps.contains(name)),
+            more: Embed::read(of_apps.iter().copied()),
+        };
+        Self {
+            apps: names.contains(&"group.apps"),
+            pods: names.contains(&"group.pods"),
+            groups: names.contains(&"group.groups"),
+            each: (each != AppEmbed::default()).then_some(each),
+        }
+    }
+}
+
 /// The reasons for which an offer is not used, in the order they are asked.
 const REASONS: [&str; 10] = [
     "UnfulfilledRole",
@@ -57,6 +110,19 @@ const REASONS: [&str; 10] = [
     "InsufficientPorts",
     "DeclinedScarceResources",
 ];
+
+/// An attribute of an agent as an offer shows it.
+fn offered((name, value): &(String, Attribute)) -> Value {
+    let range = |(begin, end): &(u64, u64)| json!({"begin": begin, "end": end});
+    match value {
+        Attribute::Text(text) => json!({"name": name, "text": text}),
+        Attribute::Scalar(number) => json!({"name": name, "scalar": number}),
+        Attribute::Ranges(ranges) => {
+            json!({"name": name, "ranges": ranges.iter().map(range).collect::<Vec<_>>()})
+        }
+        Attribute::Set(set) => json!({"name": name, "set": set}),
+    }
+}
 
 /// How many offers got past each question, if so many failed at the constraints.
 fn funnel(offers: usize, unfit: usize) -> Value {
@@ -355,24 +421,40 @@ impl State {
 
     /// The launch queue.
     #[must_use]
-    pub fn queue_json(&self) -> Value {
-        let queue: Vec<Value> = self.apps.values().filter_map(|a| self.queued(a)).collect();
+    pub fn queue_json(&self, with_offers: bool) -> Value {
+        let apps = self.apps.values().filter_map(|a| self.queued(a, with_offers));
+        let queue: Vec<Value> = apps.chain(self.queued_pods(with_offers)).collect();
         json!({"queue": queue})
     }
 
-    fn queued(&self, a: &App) -> Option<Value> {
-        let waits = |i: &&Instance| matches!(i.phase, Phase::Waiting | Phase::Down(_)) && !i.unwanted;
-        let waiting: Vec<&Instance> = a.instances.iter().filter(waits).collect();
-        let first = waiting.iter().min_by_key(|i| i.since)?;
-        let from = first.since + super::state::span(a.launch_delay);
-        let until = a
-            .backoff
-            .map_or(from, |(delay, since)| from.max(since + super::state::span(delay)));
-        let left = (until - self.now).num_seconds().max(0);
-        let stuck = self.room(a, &first.uuid).is_none();
+    /// The offers that were turned down last, one of each agent, for something that is stuck.
+    pub(super) fn turned_down(&self, stuck: bool) -> Value {
+        let all = self.agents.iter().enumerate();
+        let offering = all.filter(|(_, agent)| stuck && agent.takes_tasks());
+        let scalar = |name: &str, most: f64| json!({"name": name, "role": "*", "scalar": most});
+        offering
+            .map(|(n, agent)| {
+                let attributes: Vec<Value> = agent.spec.attributes.0.iter().map(offered).collect();
+                json!({
+                    "offer": {
+                        "id": format!("{}-O{n}", self.framework_id.trim_end_matches("-0000")),
+                        "hostname": self.agent_host(agent),
+                        "agentId": self.agent_id(Agent(n)),
+                        "resources": [scalar("cpus", 8.0), scalar("mem", 16_384.0), scalar("disk", 102_400.0),
+                            {"name": "ports", "role": "*", "ranges": [{"begin": 31_000, "end": 32_000}]}],
+                        "attributes": attributes,
+                    },
+                    "reason": ["UnfulfilledConstraint"],
+                    "timestamp": stamp(self.now),
+                })
+            })
+            .collect()
+    }
+
+    /// What became of the offers for something that waits: some were used, and while it is stuck some are not.
+    pub(super) fn offers_json(&self, stuck: bool, used: usize, last_used: Option<DateTime<Utc>>) -> Value {
         let offering = self.agents.iter().filter(|a| a.takes_tasks());
         let offers = if stuck { offering.count() } else { 0 };
-        let used = a.instances.iter().filter(|i| i.phase.is_active()).count();
         let mut summary = json!({
             "processedOffersCount": offers + used,
             "unusedOffersCount": offers,
@@ -382,18 +464,36 @@ impl State {
         if stuck {
             summary["lastUnusedOfferAt"] = json!(stamp(self.now));
         }
-        if let Some(t) = a.instances.iter().filter_map(|i| i.staged_at).max() {
-            summary["lastUsedOfferAt"] = json!(stamp(t));
+        if let Some(at) = last_used {
+            summary["lastUsedOfferAt"] = json!(stamp(at));
         }
+        summary
+    }
+
+    fn queued(&self, a: &App, with_offers: bool) -> Option<Value> {
+        let waits = |i: &&Instance| matches!(i.phase, Phase::Waiting | Phase::Down(_)) && !i.unwanted;
+        let waiting: Vec<&Instance> = a.instances.iter().filter(waits).collect();
+        let first = waiting.iter().min_by_key(|i| i.since)?;
+        let from = first.since + super::state::span(a.launch_delay);
+        let until = a
+            .backoff
+            .map_or(from, |(delay, since)| from.max(since + super::state::span(delay)));
+        let left = (until - self.now).num_seconds().max(0);
+        let stuck = self.room(a, &first.uuid).is_none();
+        let used = a.instances.iter().filter(|i| i.phase.is_active()).count();
+        let last_used = a.instances.iter().filter_map(|i| i.staged_at).max();
         let mut item = json!({
             "count": waiting.len(),
             "delay": {"timeLeftSeconds": left, "overdue": left == 0},
             "since": stamp(first.since),
-            "processedOffersSummary": summary,
+            "processedOffersSummary": self.offers_json(stuck, used, last_used),
             "app": self.definition_json(a),
         });
         if self.version.has_roles() {
             item["role"] = a.definition.get("role").cloned().unwrap_or_else(|| json!("*"));
+        }
+        if with_offers {
+            item["lastUnusedOffers"] = self.turned_down(stuck);
         }
         Some(item)
     }
@@ -425,11 +525,12 @@ impl State {
     fn groups(&self) -> BTreeMap<String, DateTime<Utc>> {
         let mut groups: BTreeMap<String, DateTime<Utc>> = BTreeMap::new();
         groups.insert("/".to_owned(), self.last_version);
-        for a in self.apps.values() {
-            let mut group = definition::parent(&a.spec.id);
+        let apps = self.apps.values().map(|a| (a.spec.id.as_str(), a.version));
+        for (id, since) in apps.chain(self.pod_versions()) {
+            let mut group = definition::parent(id);
             while group != "/" {
-                let version = groups.entry(group.clone()).or_insert(a.version);
-                *version = a.version.max(*version);
+                let version = groups.entry(group.clone()).or_insert(since);
+                *version = since.max(*version);
                 group = definition::parent(&group);
             }
         }
@@ -449,21 +550,48 @@ impl State {
 
     /// A group as Marathon lists it.
     pub(super) fn group_json(&self, id: &str) -> Value {
+        self.group_with(id, GroupEmbed::ALL)
+    }
+
+    fn app_in_group(&self, a: &App, each: Option<AppEmbed>) -> Value {
+        let Some(each) = each else {
+            return self.definition_json(a);
+        };
+        let mut app = self.app_json(a, each.more);
+        if let Some(fields) = app.as_object_mut() {
+            let counts = ["tasksStaged", "tasksRunning", "tasksHealthy", "tasksUnhealthy"];
+            fields.retain(|key, _| match key.as_str() {
+                "deployments" => each.deployments,
+                key => each.counts || !counts.contains(&key),
+            });
+        }
+        app
+    }
+
+    /// The apps in a group and below it, as a list.
+    pub(super) fn apps_of_group(&self, id: &str, embed: GroupEmbed) -> Value {
+        let apps = self.apps_below(id);
+        apps.map(|a| self.app_in_group(a, embed.each)).collect()
+    }
+
+    /// A group with what is asked for of it.
+    pub(super) fn group_with(&self, id: &str, embed: GroupEmbed) -> Value {
         let groups = self.groups();
         let here = |child: &str| child != "/" && definition::parent(child) == id;
         let below: Vec<Value> = groups
             .keys()
-            .filter(|g| here(g))
-            .map(|g| self.group_json(g))
+            .filter(|g| embed.groups && here(g))
+            .map(|g| self.group_with(g, embed))
             .collect();
         let apps: Vec<Value> = self
             .apps
             .values()
-            .filter(|a| here(&a.spec.id))
-            .map(|a| self.definition_json(a))
+            .filter(|a| embed.apps && here(&a.spec.id))
+            .map(|a| self.app_in_group(a, embed.each))
             .collect();
+        let pods = if embed.pods { self.pods_in(id) } else { Vec::new() };
         let version = groups.get(id).copied().unwrap_or(self.last_version);
-        let mut group = json!({"id": id, "apps": apps, "groups": below, "pods": self.pods_in(id),
+        let mut group = json!({"id": id, "apps": apps, "groups": below, "pods": pods,
             "dependencies": [], "version": stamp(version)});
         if self.version.has_roles() {
             group["enforceRole"] = json!(false);

@@ -158,7 +158,7 @@ mod tests {
         s.set_presence(agent, Presence::Unreachable);
         s.advance(at(3_600_000));
         assert_eq!(row(&s)["state"], "TASK_KILLED");
-        let queue = s.queue_json();
+        let queue = s.queue_json(false);
         assert_eq!(queue["queue"][0]["count"], 1);
         assert_eq!(queue["queue"][0]["delay"]["overdue"], true);
         s.set_presence(agent, Presence::Active);

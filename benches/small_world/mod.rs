@@ -110,6 +110,7 @@ fn task(app: &AppId, n: u32, incarnation: u64) -> Task {
         instance: format!("{name}.instance-{n}").as_str().into(),
         incarnation: Some(incarnation),
         host: format!("agent-{n}").into(),
+        port: None,
         agent: None,
         state: TaskState::Running,
         staged_at: Some(started),

@@ -691,6 +691,7 @@ spec:
         role: abort
         source: {{ http: {{ url: \"{url}\", requests: 10 }} }}
         share: {{ max: {limit}, hard: 60% }}
+    eachTask: {{ path: / }}
   approval: {{ mode: required, approvers: {{ users: [U0ANA0001] }}, quorum: 1, expires: 10m }}
 ",
             service.policy, service.app, service.kills

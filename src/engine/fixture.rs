@@ -40,6 +40,7 @@ pub fn task(n: u32) -> Task {
         instance: format!("cart.instance-{n}").as_str().into(),
         incarnation: Some(1),
         host: format!("agent-{n}").into(),
+        port: None,
         agent: None,
         state: TaskState::Running,
         staged_at: Some(at(-86_405)),

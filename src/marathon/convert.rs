@@ -209,6 +209,7 @@ fn task(row: wire::Task<'_>, checks: usize, words: &mut Words) -> Task {
         incarnation,
         id: TaskId::new(&*row.id),
         host: word(&row.host),
+        port: row.ports.and_then(|list| first_port(list.get())),
         agent,
         state: state(&row.state),
         staged_at: row.staged_at.map(|m| m.0),
@@ -218,6 +219,13 @@ fn task(row: wire::Task<'_>, checks: usize, words: &mut Words) -> Task {
         region: row.region.as_deref().map(&mut word),
         zone: row.zone.as_deref().map(&mut word),
     }
+}
+
+/// The first of a list of host ports, if there is one that can be. Nothing hangs on it but a question to that task, so
+/// a strange list is no trouble.
+fn first_port(list: &str) -> Option<u16> {
+    let first = list.trim_start().strip_prefix('[')?.split([',', ']']).next()?;
+    first.trim().parse().ok().filter(|port| *port > 0)
 }
 
 /// `web.instance-UUID._app.2` is the second incarnation of `web.instance-UUID` (1.8 and later); any
@@ -295,6 +303,23 @@ mod tests {
 
     fn with(tasks: &str) -> String {
         format!(r#"{{"id":"/a","instances":1,"deployments":[],"tasks":[{tasks}]}}"#)
+    }
+
+    #[test]
+    fn the_first_port_is_one_that_can_be_asked_or_none() {
+        for (list, port) in [
+            ("[31002, 31003]", Some(31_002)),
+            ("[ 31002 ]", Some(31_002)),
+            ("[]", None),
+            ("null", None),
+            ("[0]", None),
+            ("[70000]", None),
+            ("[-1, 31002]", None),
+            ("[\"31002\"]", None),
+            ("{\"a\": [31002]}", None),
+        ] {
+            assert_eq!(first_port(list), port, "{list}");
+        }
     }
 
     #[test]

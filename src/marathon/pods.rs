@@ -175,6 +175,7 @@ fn row(instance: wire::PodInstance, checks: usize) -> Task {
         id: TaskId::new(id),
         incarnation,
         host: Word::new(instance.agent_hostname.unwrap_or_default()),
+        port: None,
         agent: instance.agent_id.filter(|a| !a.is_empty()).map(AgentId::new),
         staged_at: None,
         // All of it runs since the last of its containers does.

@@ -211,6 +211,8 @@ pub(super) struct Task<'a> {
     pub state: Text<'a>,
     #[serde(borrow)]
     pub slave_id: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub ports: Option<&'a RawValue>,
     pub staged_at: Option<Moment>,
     pub started_at: Option<Moment>,
     #[serde(borrow)]

@@ -62,6 +62,9 @@ pub struct Hypothesis {
     pub self_check: Option<String>,
     /// At least one with role `abort` in a policy that kills.
     pub probes: Vec<ProbeSpec>,
+    /// How every task is asked by itself, where it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub each_task: Option<EachTask>,
     /// How control and experiment are told apart. What an older version wrote has none: before/after.
     #[serde(default, skip_serializing_if = "Control::is_before_after")]
     pub control: Control,
@@ -98,6 +101,15 @@ impl Hypothesis {
     pub fn margin_of(&self, probe: &ProbeSpec) -> f64 {
         self.margin.map_or(probe.max.as_f64() / 2.0, Share::as_f64)
     }
+}
+
+/// Asks every task by itself, at its host and its first port (`steady-state` §3.1): it shows how the app copes and
+/// when a replacement first answers, to the second, however rare Marathon's own checks are. It decides nothing: the
+/// victim is down by construction, and a load balancer would have spared its users much of what is seen here.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct EachTask {
+    /// Path and query of the request, such as `/health`.
+    pub path: String,
 }
 
 /// How control and experiment are told apart (`steady-state` §3).

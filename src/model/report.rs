@@ -179,6 +179,22 @@ pub struct HealthPoint {
     /// Marathon's clock minus ours in milliseconds, as last known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clock_offset_ms: Option<i64>,
+    /// What its tasks answered, each asked by itself; only where the policy asks for it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub asked: Vec<TaskAnswer>,
+}
+
+/// What one task answered when it was asked by itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TaskAnswer {
+    /// Which.
+    pub task: TaskId,
+    /// How long a good answer took, in milliseconds; absent when there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ms: Option<u32>,
+    /// Why it could not be asked, when nothing was learnt about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blind: Option<String>,
 }
 
 /// A task that was not there when the watch began, as its row says, by Marathon's clock.
@@ -194,6 +210,9 @@ pub struct FreshTask {
     pub started: Option<DateTime<Utc>>,
     /// The first success of its health checks.
     pub healthy: Option<DateTime<Utc>>,
+    /// Its first good answer to us, by our clock; only where the policy has every task asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answered: Option<DateTime<Utc>>,
 }
 
 /// Evidence of one probe at a moment.
@@ -228,6 +247,9 @@ pub struct KillRecovery {
     /// t4: the last replacement passed its health checks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub healthy: Option<DateTime<Utc>>,
+    /// t4′: the last replacement gave us a good answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answering: Option<DateTime<Utc>>,
     /// t5: a load balancer sends sessions to the replacements.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rotation: Option<DateTime<Utc>>,
@@ -261,6 +283,8 @@ pub enum Stage {
     Running,
     /// t4: a replacement is healthy.
     Healthy,
+    /// t4′: a replacement answers us.
+    Answering,
     /// t5: a load balancer sends sessions to the replacement.
     Rotation,
     /// t6: as many serve as before.
@@ -271,11 +295,12 @@ pub enum Stage {
 
 impl Stage {
     /// Those that follow a kill, in their order.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Gone,
         Self::Staged,
         Self::Running,
         Self::Healthy,
+        Self::Answering,
         Self::Rotation,
         Self::Capacity,
         Self::Steady,
@@ -289,6 +314,7 @@ impl Stage {
             Self::Staged => kill.staged,
             Self::Running => kill.running,
             Self::Healthy => kill.healthy,
+            Self::Answering => kill.answering,
             Self::Rotation => kill.rotation,
             Self::Capacity => kill.capacity,
             Self::Steady => kill.steady,
@@ -303,6 +329,7 @@ impl Stage {
             Self::Staged => "replacement staged",
             Self::Running => "replacement running",
             Self::Healthy => "replacement healthy",
+            Self::Answering => "replacement answers us",
             Self::Rotation => "in rotation",
             Self::Capacity => "capacity restored",
             Self::Steady => "steady again",
@@ -328,6 +355,8 @@ pub enum Origin {
     Proof,
     /// The probes' samples.
     Samples,
+    /// Our clock, at the first good answer to a request of ours.
+    OwnRequest,
     /// Our clock, at the first look at the load balancers' statistics that showed it.
     Balancer,
 }
@@ -343,6 +372,7 @@ impl Origin {
             Self::HealthResult => "the health check's result",
             Self::Proof => "our clock, at the proof",
             Self::Samples => "the probes' samples",
+            Self::OwnRequest => "our clock, at its first good answer to us",
             Self::Balancer => "the load balancer's statistics",
         }
     }

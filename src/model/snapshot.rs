@@ -311,6 +311,9 @@ pub struct Task {
     pub incarnation: Option<u64>,
     /// Agent hostname as in the offer.
     pub host: Word,
+    /// Its first host port, while it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
     /// Mesos agent id.
     pub agent: Option<AgentId>,
     /// State as listed.
@@ -398,6 +401,7 @@ mod tests {
             instance: "cart.instance-1".into(),
             incarnation: Some(2),
             host: "a1".into(),
+            port: None,
             agent: None,
             state: TaskState::Running,
             staged_at: Some(at(0)),

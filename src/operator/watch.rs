@@ -10,7 +10,7 @@ use crate::engine::steady_state::monitor::Monitor;
 use crate::model::experiment::{AbortCause, Http, ProbeSpec, Reading, Role, Sample, Source, StatusRange};
 use crate::model::ids::{AppId, ClusterName, ProbeName, RunId, TaskId};
 use crate::model::plan::Plan;
-use crate::model::report::{EvidencePoint, FreshTask, HealthPoint};
+use crate::model::report::{EvidencePoint, FreshTask, HealthPoint, TaskAnswer};
 use crate::model::snapshot::{App, Health, Task, TaskState};
 use crate::ports::journal::Measured;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -35,6 +35,15 @@ pub struct Watch {
     state: Arc<Mutex<State>>,
 }
 
+/// Where a task can be asked.
+#[derive(Clone, Debug, PartialEq)]
+struct Place {
+    app: AppId,
+    task: TaskId,
+    host: String,
+    port: u16,
+}
+
 struct State {
     monitor: Monitor,
     last: BTreeMap<ProbeName, Sample>,
@@ -48,6 +57,10 @@ struct State {
     old: BTreeMap<AppId, BTreeSet<TaskId>>,
     /// Tasks that came since, as last written down.
     fresh: BTreeMap<TaskId, FreshTask>,
+    /// Tasks that can be asked by themselves, as last seen; only where the policy wants that.
+    places: Vec<Place>,
+    /// First good answers to us of tasks that came since.
+    answered: BTreeMap<TaskId, DateTime<Utc>>,
     stopped: bool,
 }
 
@@ -64,6 +77,8 @@ impl Watch {
             cut_off: None,
             old: BTreeMap::new(),
             fresh: BTreeMap::new(),
+            places: vec![],
+            answered: BTreeMap::new(),
             stopped: false,
         };
         Self {
@@ -167,6 +182,9 @@ impl Watch {
     }
 }
 
+/// Most tasks that are asked by themselves in one look.
+const ASKED_MAX: usize = 16;
+
 /// Whether a probe is looked at in this tick.
 fn is_due(probe: &ProbeSpec, interval: Duration, tick: u32) -> bool {
     let every = probe.every.unwrap_or(interval).as_millis() / interval.as_millis().max(1);
@@ -201,7 +219,10 @@ impl State {
         let old = self.old.entry(app.id.clone()).or_insert_with(there);
         let mut news = vec![];
         for task in app.tasks.iter().filter(|task| !old.contains(&task.id)) {
-            let row = fresh_task(task);
+            let row = FreshTask {
+                answered: self.answered.get(&task.id).copied(),
+                ..fresh_task(task)
+            };
             if self.fresh.get(&task.id) != Some(&row) {
                 self.fresh.insert(task.id.clone(), row.clone());
                 news.push(row);
@@ -210,8 +231,57 @@ impl State {
         news
     }
 
+    /// Takes note of which tasks can be asked by themselves: those that came since, then those that are to die, then
+    /// others, always the same ones.
+    fn find_places(&mut self, apps: &[App], plan: &Plan) {
+        if plan.hypothesis.each_task.is_none() {
+            return;
+        }
+        let to_die: BTreeSet<&TaskId> = plan
+            .steps
+            .iter()
+            .flat_map(|s| &s.targets)
+            .map(|t| &t.task)
+            .collect();
+        let rows = apps
+            .iter()
+            .flat_map(|app| app.tasks.iter().map(move |task| (app, task)));
+        let mut places: Vec<(u8, Place)> = rows
+            .filter(|(_, task)| task.state == TaskState::Running)
+            .filter_map(|(app, task)| {
+                let old = self.old.get(&app.id).is_some_and(|old| old.contains(&task.id));
+                let rank = match old {
+                    false => 0,
+                    true if to_die.contains(&task.id) => 1,
+                    true => 2,
+                };
+                let place = Place {
+                    app: app.id.clone(),
+                    task: task.id.clone(),
+                    host: task.host.to_string(),
+                    port: task.port?,
+                };
+                Some((rank, place))
+            })
+            .collect();
+        places.sort_by(|(a, one), (b, other)| (a, &one.task).cmp(&(b, &other.task)));
+        places.truncate(ASKED_MAX);
+        self.places = places.into_iter().map(|(_, place)| place).collect();
+    }
+
+    /// Takes note of the first good answer of each task that came since.
+    fn heard(&mut self, answers: &[(AppId, TaskAnswer)], at: DateTime<Utc>) {
+        for (app, answer) in answers.iter().filter(|(_, answer)| answer.ms.is_some()) {
+            let old = self.old.get(app).is_none_or(|old| old.contains(&answer.task));
+            if !old {
+                self.answered.entry(answer.task.clone()).or_insert(at);
+            }
+        }
+    }
+
     /// Takes in one look at every app of the plan.
     fn seen(&mut self, apps: &[App], plan: &Plan, now: DateTime<Utc>) {
+        self.find_places(apps, plan);
         self.healthy = Some(apps.iter().map(App::healthy).sum());
         let whole = plan.apps.iter().all(|planned| {
             let mut apps = apps.iter().filter(|app| app.id == planned.app);
@@ -253,7 +323,8 @@ impl Operator {
                     .probes
                     .iter()
                     .any(|p| p.source == Source::Marathon);
-            let (samples, apps, self_check) = tokio::join!(
+            let places = if look { watch.lock().places.clone() } else { vec![] };
+            let (samples, apps, self_check, answers) = tokio::join!(
                 self.sample(&plan, at, tick),
                 async {
                     if wants_app {
@@ -263,17 +334,21 @@ impl Operator {
                     }
                 },
                 self.self_check(&plan),
+                self.ask_each(&plan, places),
             );
             watch.lock().cut_off = self_check.err();
             let mut measured = vec![];
             if let Ok(apps) = &apps {
                 let offset = self.clock_offset_of(&plan.cluster);
+                watch.lock().heard(&answers, at);
                 let fresh = watch.fresh(apps);
-                measured.extend(
-                    apps.iter()
-                        .zip(fresh)
-                        .map(|(app, fresh)| Measured::Health(health_point(app, at, fresh, offset))),
-                );
+                measured.extend(apps.iter().zip(fresh).map(|(app, fresh)| {
+                    let own = answers.iter().filter(|(of, _)| *of == app.id);
+                    Measured::Health(HealthPoint {
+                        asked: own.map(|(_, answer)| answer.clone()).collect(),
+                        ..health_point(app, at, fresh, offset)
+                    })
+                }));
                 watch.lock().seen(apps, &plan, clock.now());
             }
             let marathon = plan
@@ -355,6 +430,47 @@ impl Operator {
                 probe: probe.name.clone(),
                 reading,
             }
+        }))
+        .await
+    }
+
+    /// Asks tasks by themselves, as the policy wants it: what they answer is drawn, and decides nothing.
+    async fn ask_each(&self, plan: &Plan, places: Vec<Place>) -> Vec<(AppId, TaskAnswer)> {
+        let Some(each) = &plan.hypothesis.each_task else {
+            return vec![];
+        };
+        let timeout = plan.hypothesis.timeout;
+        join_all(places.into_iter().map(|place| async move {
+            let host = match place.host.contains(':') {
+                true => format!("[{}]", place.host),
+                false => place.host,
+            };
+            let source = Source::Http(Http {
+                url: format!("http://{host}:{}{}", place.port, each.path),
+                requests: 1,
+                status: vec![StatusRange { from: 200, to: 399 }],
+                ..Http::default()
+            });
+            let spec = ProbeSpec::new("each-task", Role::Observe, source);
+            let reading = tokio::select! {
+                biased;
+                reading = self.ports.prober.take(&plan.run, &spec, timeout) => reading,
+                () = self.ports.clock.sleep(timeout) => Reading::Seen {
+                    observed: 1,
+                    bad: 1,
+                    slowest_ms: None,
+                    detail: None,
+                },
+            };
+            let (ms, blind) = match reading {
+                Reading::Seen {
+                    bad: 0, slowest_ms, ..
+                } => (Some(slowest_ms.unwrap_or(0)), None),
+                Reading::Seen { .. } => (None, None),
+                Reading::Blind { why } => (None, Some(why)),
+            };
+            let task = place.task;
+            (place.app, TaskAnswer { task, ms, blind })
         }))
         .await
     }
@@ -518,6 +634,7 @@ fn fresh_task(task: &Task) -> FreshTask {
             } => first_success.filter(own).or(last_success.filter(own)),
             Health::Unreported => None,
         },
+        answered: None,
     }
 }
 
@@ -534,13 +651,60 @@ fn health_point(app: &App, at: DateTime<Utc>, fresh: Vec<FreshTask>, offset: Opt
         staged: count(&|s| matches!(s, TaskState::Staging | TaskState::Starting)),
         fresh,
         clock_offset_ms: offset,
+        asked: vec![],
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::experiment::Detail;
+    use crate::model::experiment::{Detail, EachTask};
+
+    #[test]
+    fn of_many_tasks_those_that_came_since_are_asked_first_then_those_that_are_to_die() {
+        use crate::engine::fixture::{app, plan};
+        let mut plan = plan();
+        plan.hypothesis.each_task = Some(EachTask {
+            path: "/health".into(),
+        });
+        let to_die = plan.steps[0].targets[0].task.clone();
+        let mut app = app("/shop/cart", 0);
+        app.tasks = (0..40).map(crate::engine::fixture::task).collect();
+        for (n, task) in app.tasks.iter_mut().enumerate() {
+            task.port = Some(31_000 + n as u16);
+        }
+        app.tasks[5].port = None;
+        app.tasks[2].state = TaskState::Staging;
+        app.tasks[39].host = "::1".into();
+        let watch = Watch::new(&plan);
+        let mut state = watch.lock();
+        state.fresh(&app);
+        let new = app.tasks[39].id.clone();
+        state.old.get_mut(&app.id).expect("looked at").remove(&new);
+        state.find_places(std::slice::from_ref(&app), &plan);
+        let asked: Vec<&TaskId> = state.places.iter().map(|place| &place.task).collect();
+        assert_eq!(asked.len(), ASKED_MAX);
+        assert_eq!(asked[..2], [&new, &to_die]);
+        assert!(!asked.contains(&&app.tasks[5].id) && !asked.contains(&&app.tasks[2].id));
+        // Its first good answer counts, and only that of one that was not there before.
+        let good = |task: &TaskId, ms: Option<u32>| {
+            let answer = TaskAnswer {
+                task: task.clone(),
+                ms,
+                blind: None,
+            };
+            (app.id.clone(), answer)
+        };
+        let at = |s: i64| DateTime::UNIX_EPOCH + TimeDelta::seconds(s);
+        state.heard(&[good(&new, None), good(&to_die, Some(3))], at(1));
+        state.heard(&[good(&new, Some(9))], at(2));
+        state.heard(&[good(&new, Some(2))], at(3));
+        assert_eq!(state.answered, BTreeMap::from([(new, at(2))]));
+        plan.hypothesis.each_task = None;
+        state.places.clear();
+        state.find_places(std::slice::from_ref(&app), &plan);
+        assert!(state.places.is_empty(), "nobody wants that");
+    }
 
     fn silent() -> Reading {
         Reading::Seen {

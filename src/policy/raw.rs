@@ -14,7 +14,7 @@ pub use probe::{
     Value,
 };
 pub use schema::{field_paths, schema};
-pub use steady_state::{Baseline, Blind, Budget, Control, Design, Recovery, SteadyState};
+pub use steady_state::{Baseline, Blind, Budget, Control, Design, EachTask, Recovery, SteadyState};
 
 use super::problem::Scribe;
 use super::read::{At, Day, Lasting, Minute, Place, Read, Text, Workdays, choice, record};

@@ -5,6 +5,7 @@
 //! hatched, lines differ in dashes. There are as many points as pixels at most; each is the *worst*
 //! sample of its pixel, so thinning hides no harm.
 
+use super::each_task;
 use super::page::first_bad_sample;
 use super::slots;
 use super::svg;
@@ -45,6 +46,7 @@ pub(super) fn svg(report: &Report) -> String {
         chart.note(&format!("{more} more probes are in report.json"));
     }
     chart.tasks();
+    chart.each_task();
     chart.evidence();
     let bottom = chart.y - 14.0;
     chart.kills();
@@ -215,6 +217,7 @@ impl Chart<'_> {
             steady: a.steady.zip(b.steady).map(|(a, b)| a.max(b)),
             staged: a.staged.zip(b.staged).map(|(a, b)| a.max(b)),
             healthy: a.healthy.zip(b.healthy).map(|(a, b)| a.max(b)),
+            answering: a.answering.zip(b.answering).map(|(a, b)| a.max(b)),
             rotation: a.rotation.zip(b.rotation).map(|(a, b)| a.max(b)),
             ..a
         })
@@ -450,6 +453,25 @@ impl Chart<'_> {
         self.path("hb-healthy", &format!("{healthy}V{bottom:.1}H{first:.1}Z"));
         for (class, d) in ["hb-running", "hb-staged", "hb-instances"].into_iter().zip(lines) {
             self.path(class, &d);
+        }
+    }
+
+    /// What the tasks answered, each asked by itself.
+    fn each_task(&mut self) {
+        let rows = each_task::rows(self.report);
+        if rows.is_empty() {
+            return;
+        }
+        let shown = rows.len().min(each_task::ROWS_MAX);
+        let (top, _) = self.panel(
+            "each task, asked by itself",
+            "bars: the slower the answer the taller · red: no good answer · gap: not asked",
+            shown as f64 * each_task::ROW + 4.0,
+        );
+        let axis = &self.axis;
+        each_task::draw(&mut self.body, &rows, LEFT, top, |at| axis.x(at));
+        if rows.len() > shown {
+            self.note(&format!("{} more tasks are in report.json", rows.len() - shown));
         }
     }
 

@@ -10,6 +10,7 @@
 
 mod chaos_toolkit;
 mod chart;
+mod each_task;
 mod html;
 mod json;
 mod junit;

@@ -4,15 +4,16 @@
 use crate::model::approval::Approval;
 use crate::model::command::{Person, Role as Right, Via};
 use crate::model::experiment::{
-    AbortCause, Baseline, Blindness, Control, Dip, Http, Hypothesis, ProbeSpec, Reading, Recovery, Role,
-    Sample, Share, Source, StatusRange,
+    AbortCause, Baseline, Blindness, Control, Dip, EachTask, Http, Hypothesis, ProbeSpec, Reading, Recovery,
+    Role, Sample, Share, Source, StatusRange,
 };
 use crate::model::gate::{Answer, GateAnswer, GateName, Judgement};
-use crate::model::ids::{IntentId, ProbeName};
+use crate::model::ids::{InstanceId, IntentId, ProbeName, TaskId};
 use crate::model::plan::{Plan, PlannedApp, Slot, Step, Target};
 use crate::model::policy::{ApprovalMode, ApprovalRule, BlastRadius, Mode, RateLimit};
 use crate::model::report::{
-    EvidencePoint, Harm, HealthPoint, KillRecovery, Origin, Report, SCHEMA, Stage, StageSummary,
+    EvidencePoint, FreshTask, Harm, HealthPoint, KillRecovery, Origin, Report, SCHEMA, Stage, StageSummary,
+    TaskAnswer,
 };
 use crate::model::run::{Aborted, Intent, IntentState};
 use crate::model::verdict::{
@@ -27,6 +28,7 @@ pub(crate) fn all() -> Vec<Report> {
         held(),
         disproved(),
         slots(),
+        asked(),
         skipped(),
         open(),
         rehearsed(),
@@ -136,6 +138,7 @@ fn hypothesis() -> Hypothesis {
         },
         budget: Some(500),
         self_check: None,
+        each_task: None,
         probes: vec![
             ProbeSpec {
                 dip: Some(Dip {
@@ -241,6 +244,7 @@ fn recovery(step: u32, second: f64, stages: [Option<f64>; 4]) -> KillRecovery {
         staged: None,
         rotation: None,
         healthy: None,
+        answering: None,
         origins: Default::default(),
         by_order: false,
         felt: vec![],
@@ -325,6 +329,7 @@ fn watch(report: &mut Report, length: u32, kills: &[f64], bad: impl Fn(f64) -> f
             staged,
             fresh: vec![],
             clock_offset_ms: None,
+            asked: vec![],
         });
     }
 }
@@ -379,6 +384,72 @@ fn verdict(outcome: Outcome, hypothesis: HypothesisResult, reason: &str, sentenc
 }
 
 /// Three kills, all recovered, hypothesis held.
+/// The run that held, in which every task was asked by itself as well.
+pub(crate) fn asked() -> Report {
+    let mut report = held();
+    report.run = "r-A5KED000".into();
+    report.plan.hypothesis.each_task = Some(EachTask {
+        path: "/health".into(),
+    });
+    let kills: Vec<(TaskId, DateTime<Utc>)> = report
+        .plan
+        .steps
+        .iter()
+        .zip(&report.recoveries)
+        .map(|(step, kill)| (step.targets[0].task.clone(), kill.killed))
+        .collect();
+    let answer = |task: &TaskId, ms: u32| TaskAnswer {
+        task: task.clone(),
+        ms: (ms > 0).then_some(ms),
+        blind: None,
+    };
+    for (index, point) in report.health.iter_mut().enumerate() {
+        let wave = 4 + (index as u32 * 7) % 5;
+        // The survivors are slower for as long as they carry the load of one more.
+        let loaded = kills
+            .iter()
+            .any(|(_, at)| (1..9).contains(&(point.at - at).num_seconds()));
+        let own = if loaded { wave * 3 } else { wave };
+        let survivors = [11, 12].map(|n| target(n).task);
+        point.asked = survivors.iter().map(|task| answer(task, own)).collect();
+        for (task, killed) in &kills {
+            let since = (point.at - *killed).num_milliseconds();
+            match since {
+                ..0 => point.asked.push(answer(task, own)),
+                0..1_000 => point.asked.push(answer(task, 0)),
+                5_000.. => {
+                    let new = TaskId::new(format!("{task}0"));
+                    let cold = if since < 7_000 {
+                        0
+                    } else {
+                        wave * 8 / (1 + since as u32 / 12_000)
+                    };
+                    point.asked.push(answer(&new, cold));
+                    if since < 6_000 {
+                        point.fresh.push(FreshTask {
+                            instance: InstanceId::new(new.as_str()),
+                            task: new,
+                            staged: Some(*killed + TimeDelta::seconds(1)),
+                            started: Some(*killed + TimeDelta::seconds(5)),
+                            healthy: None,
+                            answered: None,
+                        });
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+    for kill in &mut report.recoveries {
+        kill.answering = Some(kill.killed + TimeDelta::milliseconds(7_400));
+        kill.origins.insert(Stage::Answering, Origin::OwnRequest);
+    }
+    report
+        .stages
+        .insert(2, over_all(Stage::Answering, 3, 7.4, (7.4, false)));
+    report
+}
+
 pub(crate) fn held() -> Report {
     let mut report = blank();
     let kills = [63.2, 121.4, 178.0];

@@ -1,6 +1,7 @@
 //! Designs with a second app that is left alone: from the request for a run to its verdict and report, over
 //! real HTTP.
 
+use crate::support::judges::accept_reports;
 use crate::support::world::{BESIDE, Door, Given, World};
 use heartbreak::model::command::Command;
 use heartbreak::model::report::Report;
@@ -76,7 +77,13 @@ async fn run_of(world: &World, hit: Door, alone: Door) -> (Verdict, Box<Report>,
     let hit: Vec<String> = world.sim.kills().into_iter().map(|kill| kill.app).collect();
     assert_eq!(hit, [HIT], "the app that is left alone was hit");
     let folder = world.state().join("reports").join(run.id.as_str());
-    for file in ["report.json", "report.html", "chart.svg"] {
+    for file in [
+        "report.json",
+        "report.html",
+        "chart.svg",
+        "junit.xml",
+        "chaostoolkit.json",
+    ] {
         world.until_written(&folder.join(file)).await;
     }
     world.until_written(&folder.join("report.md")).await;
@@ -106,6 +113,7 @@ async fn users_of_both_parallel_apps_see_the_same_and_the_hypothesis_holds() {
         "no difference beyond what is tolerated",
     );
     assert_eq!(verdict.design, "strong (parallel apps)");
+    accept_reports(&[world.state().join("reports").join(report.run.as_str())]);
     let kill = report.recoveries.first().expect("one kill");
     assert!(
         kill.healthy.is_some() && kill.running <= kill.healthy,
@@ -140,7 +148,10 @@ async fn users_of_both_parallel_apps_see_the_same_and_the_hypothesis_holds() {
 #[tokio::test]
 async fn what_only_users_of_the_parallel_app_that_was_hit_saw_was_caused_by_the_kill() {
     let world = two_apps(PARALLEL).await;
-    let (verdict, _, words) = run_of(&world, Door::Flaky, Door::Good).await;
+    let ((verdict, _, words), ()) = tokio::join!(
+        run_of(&world, Door::Flaky, Door::Good),
+        world.until_view("showing a difference", |view| view.difference_percent >= Some(20)),
+    );
     check(
         &verdict,
         Outcome::Completed,

@@ -1,5 +1,6 @@
 //! The demo, as a stranger runs it: the shipped binary, and the reports that it leaves on disk.
 
+use crate::support::judges::accept_reports;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -40,6 +41,8 @@ fn the_demo_holds_once_disproves_once_and_leaves_its_reports() {
         })
         .collect();
 
+    accept_reports(&pages);
+
     let [held, aborted] = reports.as_slice() else {
         panic!("two reports: {text}")
     };
@@ -49,6 +52,16 @@ fn the_demo_holds_once_disproves_once_and_leaves_its_reports() {
         intents.iter().filter(|i| i["sham"] == sham).count()
     };
     assert_eq!((taken(held, false), taken(held, true)), (5, 5));
+    let recoveries = held["recoveries"].as_array().expect("a list");
+    for kill in recoveries {
+        let at = |stage: &str| kill[stage].as_str().map(str::to_owned);
+        assert!(
+            at("answering").is_some()
+                && at("answering") >= at("gone")
+                && kill["origins"]["answering"] == "ownRequest",
+            "{kill}"
+        );
+    }
     assert_eq!(held["verdict"]["pairs"]["have"], 5, "{}", held["verdict"]);
     let unseen = held["verdict"]["limits"][0].as_str().unwrap_or_default();
     assert!(unseen.contains("would probably have been missed"), "{unseen}");

@@ -327,6 +327,7 @@ impl Process {
                 instance: heartbreak::model::ids::InstanceId::new(instance.instance_id(setup.stable)),
                 incarnation: setup.stable.then_some(instance.incarnation),
                 host: format!("agent-{}", instance.number % 3).into(),
+                port: None,
                 agent: None,
                 state: match (over, started_at.is_some()) {
                     (true, _) => TaskState::Over("TASK_KILLED".into()),

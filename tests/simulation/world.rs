@@ -179,6 +179,7 @@ impl Setup {
                 },
                 budget: None,
                 self_check: None,
+                each_task: None,
                 probes: vec![ProbeSpec {
                     max: Share::percent(5),
                     ..ProbeSpec::new(

@@ -35,6 +35,7 @@ impl Calm {
             instance: format!("cart.instance-{n}").as_str().into(),
             incarnation: Some(1),
             host: format!("agent-{n}").into(),
+            port: None,
             agent: None,
             state: TaskState::Running,
             staged_at: at(0),

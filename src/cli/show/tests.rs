@@ -101,6 +101,7 @@ pub(in crate::cli) fn plan() -> Plan {
             },
             budget: None,
             self_check: None,
+            each_task: None,
             probes: vec![ProbeSpec::new(
                 "checkout",
                 Role::Abort,

@@ -617,6 +617,7 @@ fn policy(cadence: Cadence) -> Policy {
             },
             budget: None,
             self_check: None,
+            each_task: None,
             probes: vec![],
             control: Default::default(),
             margin: None,

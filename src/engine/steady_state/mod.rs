@@ -191,6 +191,7 @@ pub(crate) mod testing {
             },
             budget: None,
             self_check: None,
+            each_task: None,
             probes: vec![probe("edge", Role::Abort)],
             control: Control::BeforeAfter,
             margin: None,

@@ -53,6 +53,7 @@ pub fn recoveries(
                 kill.reach((Stage::Staged, Origin::TaskRow, rows.staged));
                 kill.reach((Stage::Running, Origin::TaskRow, rows.running));
                 kill.reach((Stage::Healthy, Origin::HealthResult, rows.healthy));
+                kill.reach((Stage::Answering, Origin::OwnRequest, rows.answering));
             }
             if let Some(seen) = rotations.get(index).copied().flatten() {
                 kill.origins.insert(Stage::Rotation, Origin::Balancer);
@@ -151,6 +152,7 @@ impl KillRecovery {
             Stage::Staged => self.staged = at,
             Stage::Running => self.running = at,
             Stage::Healthy => self.healthy = at,
+            Stage::Answering => self.answering = at,
             Stage::Rotation => self.rotation = at,
             Stage::Capacity => self.capacity = at,
             Stage::Steady => self.steady = at,
@@ -170,6 +172,7 @@ fn seen_by_looks<'a>(intent: &Intent, health: impl Iterator<Item = &'a HealthPoi
         staged: None,
         running: None,
         healthy: None,
+        answering: None,
         rotation: None,
         capacity: None,
         steady: None,
@@ -297,6 +300,7 @@ mod tests {
             staged: 0,
             fresh: vec![],
             clock_offset_ms: None,
+            asked: vec![],
         }
     }
 
@@ -334,6 +338,7 @@ mod tests {
             staged: Some(at(100.4)),
             started: Some(at(100.8)),
             healthy: None,
+            answered: None,
         }];
         assert_eq!(seen(&points).gone, Some(at(101.0)));
     }

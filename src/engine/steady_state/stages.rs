@@ -18,6 +18,8 @@ pub(super) struct Replaced {
     pub running: Option<DateTime<Utc>>,
     /// t4.
     pub healthy: Option<DateTime<Utc>>,
+    /// t4′, by our clock.
+    pub answering: Option<DateTime<Utc>>,
     /// More than one replacement could have been the one, so the order decided.
     pub by_order: bool,
 }
@@ -73,14 +75,15 @@ pub(super) fn replacements(kills: &[&Intent], app: &AppId, health: &[HealthPoint
                 found.push(chosen.copied());
             }
             let last = |pick: &dyn Fn(&FreshTask) -> Option<DateTime<Utc>>| {
-                let times = found.iter().map(|task| pick((*task)?).map(ours));
+                let times = found.iter().map(|task| pick((*task)?));
                 // One that was not reached keeps the whole stage open.
                 times.collect::<Option<Vec<_>>>()?.into_iter().max()
             };
             Replaced {
-                staged: last(&|task| task.staged),
-                running: last(&|task| task.started),
-                healthy: last(&|task| healthy.get(&task.task).copied()),
+                staged: last(&|task| task.staged).map(ours),
+                running: last(&|task| task.started).map(ours),
+                healthy: last(&|task| healthy.get(&task.task).copied()).map(ours),
+                answering: last(&|task| task.answered),
                 by_order,
             }
         })
@@ -167,6 +170,7 @@ mod tests {
             staged: Some(at(staged)),
             started: started.map(at),
             healthy: healthy.map(at),
+            answered: None,
         }
     }
 
@@ -180,6 +184,7 @@ mod tests {
             staged: 0,
             fresh,
             clock_offset_ms: Some(offset),
+            asked: vec![],
         }
     }
 
@@ -207,6 +212,7 @@ mod tests {
                 staged: Some(at(101.5)),
                 running: Some(at(103.0)),
                 healthy: Some(at(108.0)),
+                answering: None,
                 by_order: false
             }
         );
@@ -220,6 +226,28 @@ mod tests {
             .map(|at| point(at, vec![fresh("c.1", "cart.1", 101.5, Some(103.0), Some(at))], 0));
         let found = replacements(&[&kill], &"/shop/cart".into(), &health);
         assert_eq!(found[0].healthy, Some(at(108.0)));
+    }
+
+    #[test]
+    fn the_first_answer_to_us_is_by_our_clock_and_counts_for_the_last_replacement() {
+        let mut kill = intent(1, 100.0);
+        let mut second = kill.targets[0].clone();
+        second.task = "cart.2".into();
+        second.instance = "cart.2".into();
+        kill.targets.push(second);
+        let answered = |task: &str, instance: &str, at_s: Option<f64>| FreshTask {
+            answered: at_s.map(at),
+            ..fresh(task, instance, 161.5, Some(163.0), None)
+        };
+        let of = |second: Option<f64>| {
+            let tasks = vec![
+                answered("c.1", "cart.1", Some(104.0)),
+                answered("c.2", "cart.2", second),
+            ];
+            replacements(&[&kill], &"/shop/cart".into(), &[point(109.0, tasks, 60_000)])[0].answering
+        };
+        assert_eq!(of(Some(106.0)), Some(at(106.0)));
+        assert_eq!(of(None), None, "one that never answered keeps it open");
     }
 
     #[test]

@@ -24,6 +24,8 @@ record! {
         self_check: Text,
         /// How to look.
         probes: Vec<Probe>,
+        /// Asks every task by itself as well, at its host and first port, and draws what it answered. Decides nothing.
+        each_task: EachTask,
         /// How the verdict compares.
         control: Control,
     }
@@ -49,6 +51,15 @@ record! {
         within: Lasting,
         /// Steady for this long. Default: 30s.
         hold: Lasting,
+    }
+}
+
+record! {
+    /// Asks every task by itself: how the app copes, and when a replacement first answers. At most 16 tasks, those that came after a kill first; their hosts need to be in the settings' `probes.allowHosts`.
+    EachTask {
+        /// Path and query of the request, such as `/health`; 200 to 399 is a good answer.
+        #[schemars(required)]
+        path: Text,
     }
 }
 

@@ -4,7 +4,7 @@ use super::control::{control_of, counterparts};
 use super::number;
 use super::probe::{Timing, probe};
 use super::source::may_be_asked;
-use crate::model::experiment::{Baseline, Blindness, Hypothesis, Recovery, Share};
+use crate::model::experiment::{Baseline, Blindness, EachTask, Hypothesis, Recovery, Share};
 use crate::policy::problem::Scribe;
 use crate::policy::raw;
 use crate::policy::read::{At, Lasting, brief};
@@ -28,6 +28,7 @@ pub fn hypothesis(raw: &raw::SteadyState, scribe: &mut Scribe) -> Option<Hypothe
         budget,
         self_check,
         probes,
+        each_task,
         control,
     } = raw;
     let lasting =
@@ -189,9 +190,35 @@ pub fn hypothesis(raw: &raw::SteadyState, scribe: &mut Scribe) -> Option<Hypothe
             url.value.0.clone()
         }),
         probes,
+        each_task: each_task.as_ref().and_then(|each| each_task_of(each, scribe)),
         control: control?,
         margin,
     })
+}
+
+/// The request for every task by itself: a path, and nothing that leads elsewhere.
+fn each_task_of(raw: &At<raw::EachTask>, scribe: &mut Scribe) -> Option<EachTask> {
+    const SUCH_AS: &str =
+        "write for example `eachTask: { path: /health }`: host and port are those of each task";
+    let raw::EachTask { place, path } = &raw.value;
+    let path = place.need(path, "path", SUCH_AS, scribe)?;
+    let text = &path.value.0;
+    let whole = url::Url::parse(&format!("http://host:1{text}"));
+    let leads_there = whole.is_ok_and(|url| {
+        url.host_str() == Some("host")
+            && url.port() == Some(1)
+            && url.fragment().is_none()
+            && url.username().is_empty()
+    });
+    if !text.starts_with('/') || !leads_there {
+        scribe.error(
+            path.at,
+            format!("`path` is `{text}`; it has to begin with `/` and be a path, with a query at most"),
+            SUCH_AS,
+        );
+        return None;
+    }
+    Some(EachTask { path: text.clone() })
 }
 
 /// Whether a design has a control that is watched beside the app, at the same time.

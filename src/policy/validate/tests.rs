@@ -908,6 +908,18 @@ fn tolerances_are_of_the_kinds_that_are_judged() {
     probe("share: { max: 0% }", "no number of good answers");
     probe("share: { max: 60% }", "not above the limit");
     probe("share: { max: 101% }", "more than 100 %");
+    for path in ["health", "@other.example.net/", "/a#b"] {
+        check(
+            "    probes:\n",
+            &format!("    eachTask: {{ path: \"{path}\" }}\n    probes:\n"),
+            "has to begin with `/` and be a path",
+        );
+    }
+    check(
+        "    probes:\n",
+        "    eachTask: {}\n    probes:\n",
+        "`path` is missing",
+    );
     probe("share: { consecutive: 1 }", "2 to 600 samples in a row");
     probe("share: { consecutive: 601 }", "2 to 600 samples in a row");
     probe(

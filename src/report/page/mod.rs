@@ -12,6 +12,7 @@ mod speed;
 
 pub(super) use speed::first_bad_sample;
 
+use super::each_task;
 use super::words::some;
 use crate::model::experiment::Control;
 use crate::model::report::Report;
@@ -113,7 +114,7 @@ pub(super) fn of(report: &Report) -> Page {
         .partition(|block| matches!(block, Block::Facts(_)));
     let mut sections = vec![
         Section::open("Speed of stopping", speed(report)),
-        Section::open("What happened", vec![Block::Chart(chart_in_words(report))]),
+        Section::open("What happened", happened(report)),
         Section::open(
             "Recovery of each kill",
             recoveries(report).into_iter().chain(felt(report)).collect(),
@@ -184,6 +185,16 @@ fn badge(report: &Report) -> (Mark, String) {
         (outcome, reason) => format!(" · {outcome} ({reason})"),
     };
     (mark, format!("{word}{end}"))
+}
+
+/// The chart, and before it what its rows of single tasks are not.
+fn happened(report: &Report) -> Vec<Block> {
+    let asked = !each_task::rows(report).is_empty();
+    let caveat = asked.then(|| Block::Text(each_task::CAVEAT.into()));
+    caveat
+        .into_iter()
+        .chain([Block::Chart(chart_in_words(report))])
+        .collect()
 }
 
 fn chart_in_words(report: &Report) -> String {

@@ -101,6 +101,7 @@ fn plan(t: &str) -> Plan {
             },
             budget: None,
             self_check: None,
+            each_task: None,
             probes: vec![ProbeSpec::new(
                 format!("checkout{t}").as_str(),
                 Role::Abort,
@@ -378,6 +379,7 @@ fn report_of(t: &str) -> Report {
             staged: None,
             rotation: None,
             healthy: None,
+            answering: None,
             origins: Default::default(),
             by_order: false,
             felt: vec![],

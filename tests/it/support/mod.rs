@@ -1,6 +1,7 @@
 //! What several of these tests stand on.
 
 pub mod daemons;
+pub mod judges;
 pub mod real_process;
 #[path = "../../../benches/small_world/mod.rs"]
 pub mod small_world;

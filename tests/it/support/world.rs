@@ -8,7 +8,7 @@ use heartbreak::engine::history::Ledger;
 use heartbreak::journal::SqliteJournal;
 use heartbreak::model::command::{Asked, Command, Person, Role, Via};
 use heartbreak::model::run::{Phase, Run};
-use heartbreak::model::view::{Refusal, Reply};
+use heartbreak::model::view::{Refusal, Reply, RunView};
 use heartbreak::ports::clock::Clock;
 use heartbreak::ports::inbox::Inbox;
 use heartbreak::settings::Settings;
@@ -407,6 +407,23 @@ spec:
                 self.why().await
             ),
         }
+    }
+
+    /// Waits until the newest run is shown so to those who ask for it.
+    pub async fn until_view(&self, what: &str, is: impl Fn(&RunView) -> bool) {
+        let waiting = async {
+            loop {
+                if let Some(run) = self.run().await
+                    && let Ok(Reply::Run(view)) = self.api(Command::DescribeRun { run: run.id }).await
+                    && is(&view)
+                {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let waited = tokio::time::timeout(SOON, waiting).await;
+        assert!(waited.is_ok(), "the run was never {what}: {}", self.why().await);
     }
 
     /// Waits until the newest run is over.

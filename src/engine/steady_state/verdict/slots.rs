@@ -65,6 +65,7 @@ impl Run {
                     capacity: Some(at(at_second + 10.0)),
                     steady: Some(at(at_second + 10.0)),
                     staged: None,
+                    answering: None,
                     rotation: None,
                     healthy: None,
                     origins: Default::default(),

@@ -117,6 +117,7 @@ impl World {
             steady: Some(at(70.0)),
             staged: None,
             healthy: None,
+            answering: None,
             rotation: None,
             origins: Default::default(),
             by_order: false,

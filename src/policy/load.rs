@@ -1,6 +1,6 @@
 //! Reads the policy folder. A bad file blocks itself; it is never skipped.
 
-use super::problem::{Problems, Scribe};
+use super::problem::{Beside, Problems, Scribe};
 use super::read::{At, Read};
 use super::yaml::{self, Node};
 use super::{raw, validate};
@@ -19,6 +19,34 @@ const FILES_MAX: usize = 2_000;
 pub struct Folder {
     path: PathBuf,
     names: BTreeMap<PathBuf, PolicyName>,
+    /// What its policy files were judged to be. The folder is read every few seconds, and judging a hundred files
+    /// takes a hundred times as long as seeing that they are the same to the last byte.
+    judged: BTreeMap<PathBuf, Judged>,
+}
+
+/// What became of a file with this content.
+#[derive(Clone, Debug)]
+struct Judged {
+    bytes: Vec<u8>,
+    /// Other files that it names, and what was in them.
+    beside: Vec<Beside>,
+    policy: Result<Arc<Policy>, Bad>,
+}
+
+impl Judged {
+    fn new(file: &Path, bytes: Vec<u8>) -> Self {
+        let (policy, beside) = judge(file, &bytes);
+        Self {
+            beside,
+            policy: policy.map(Arc::new),
+            bytes,
+        }
+    }
+
+    /// Whether it would be judged alike now.
+    fn holds(&self, bytes: &[u8]) -> bool {
+        self.bytes == bytes && self.beside.iter().all(|(path, was)| bytes_of(path).ok() == *was)
+    }
 }
 
 /// What one look at the folder gave.
@@ -36,6 +64,7 @@ impl Folder {
         Self {
             path: path.into(),
             names: BTreeMap::new(),
+            judged: BTreeMap::new(),
         }
     }
 
@@ -71,6 +100,7 @@ impl Folder {
             }
         };
         self.names.retain(|file, _| files.contains(file));
+        self.judged.retain(|file, _| files.contains(file));
         let mut good: BTreeMap<PolicyName, Vec<(PathBuf, Arc<Policy>)>> = BTreeMap::new();
         let mut bad: BTreeMap<PolicyName, Vec<(PathBuf, Problems)>> = BTreeMap::new();
         for file in files {
@@ -88,12 +118,10 @@ impl Folder {
                 }
                 continue;
             }
-            match read_policy(&file) {
+            match self.policy_in(&file) {
                 Ok(policy) => {
                     self.names.insert(file.clone(), policy.name.clone());
-                    good.entry(policy.name.clone())
-                        .or_default()
-                        .push((file, Arc::new(policy)));
+                    good.entry(policy.name.clone()).or_default().push((file, policy));
                 }
                 Err((claimed, problems)) => {
                     let mut names: BTreeSet<_> = self
@@ -150,6 +178,25 @@ impl Folder {
             reading.set.policies.insert(name, PolicyState::Suspended { why });
         }
         reading
+    }
+}
+
+impl Folder {
+    /// The policy of one file, judged anew only where something of it is new.
+    fn policy_in(&mut self, file: &Path) -> Result<Arc<Policy>, Bad> {
+        let bytes = bytes_of(file).map_err(|problems| {
+            self.judged.remove(file);
+            (None, problems)
+        })?;
+        match self.judged.get(file) {
+            Some(judged) if judged.holds(&bytes) => judged.policy.clone(),
+            _ => {
+                let judged = Judged::new(file, bytes);
+                let policy = judged.policy.clone();
+                self.judged.insert(file.to_owned(), judged);
+                policy
+            }
+        }
     }
 }
 
@@ -223,25 +270,28 @@ pub(crate) fn bytes_of(file: &Path) -> Result<Vec<u8>, Problems> {
 
 type Bad = (Option<PolicyName>, Problems);
 
-fn read_policy(file: &Path) -> Result<Policy, Bad> {
-    parse_policy(file, &bytes_of(file).map_err(|problems| (None, problems))?)
-}
-
 /// Judges the bytes of a policy file that was read elsewhere.
 ///
 /// # Errors
 ///
 /// Every problem, and the name the file claims, when that much can be read.
 pub fn parse_policy(file: &Path, bytes: &[u8]) -> Result<Policy, Bad> {
+    judge(file, bytes).0
+}
+
+/// The same, with the other files whose content counted.
+fn judge(file: &Path, bytes: &[u8]) -> (Result<Policy, Bad>, Vec<Beside>) {
     let (mut scribe, node) = yaml::read_bytes(file, bytes, false);
     let policy = node
         .as_ref()
         .and_then(|n| raw::PolicyFile::read(n, &mut scribe))
         .and_then(|f| validate::policy(&f, &mut scribe));
-    match policy {
+    let beside = scribe.beside().to_vec();
+    let judged = match policy {
         Some(policy) if scribe.is_clean() => Ok(policy),
         _ => Err((node.as_ref().and_then(claimed_name), never_empty(file, scribe))),
-    }
+    };
+    (judged, beside)
 }
 
 /// `metadata.name`, as far as it can be read.
@@ -296,7 +346,15 @@ pub fn check(paths: &[PathBuf]) -> Problems {
         } else if is_owners(path) {
             problems.append(read_owners(path).err().unwrap_or_default());
         } else {
-            problems.append(read_policy(path).err().map(|(_, p)| p).unwrap_or_default());
+            problems.append(bytes_of(path).map_or_else(
+                |unread| unread,
+                |bytes| {
+                    parse_policy(path, &bytes)
+                        .err()
+                        .map(|(_, p)| p)
+                        .unwrap_or_default()
+                },
+            ));
         }
     }
     problems

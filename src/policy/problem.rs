@@ -138,12 +138,17 @@ impl fmt::Display for Problems {
 
 impl std::error::Error for Problems {}
 
+/// A file that another one names, and what was in it when it was read; `None` when it could not be.
+pub type Beside = (PathBuf, Option<Vec<u8>>);
+
 /// Collects the problems of one file while it is read and judged.
 #[derive(Debug)]
 pub struct Scribe {
     file: PathBuf,
     lines: Vec<String>,
     problems: Vec<Problem>,
+    /// Other files whose content counted, too.
+    beside: Vec<Beside>,
     /// The file may hold secrets: nothing that looks like one is shown.
     guarded: bool,
 }
@@ -156,8 +161,19 @@ impl Scribe {
             file: file.to_owned(),
             lines,
             problems: vec![],
+            beside: vec![],
             guarded: false,
         }
+    }
+
+    /// Takes note of another file whose content, or that it has none, counts for what becomes of this one.
+    pub fn has_read(&mut self, file: &Path, content: Option<&[u8]>) {
+        self.beside.push((file.to_owned(), content.map(<[u8]>::to_vec)));
+    }
+
+    /// The other files whose content counted.
+    pub fn beside(&self) -> &[Beside] {
+        &self.beside
     }
 
     /// A scribe for a file in which somebody may have written a secret by mistake.

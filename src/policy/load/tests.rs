@@ -102,6 +102,37 @@ fn a_file_that_turns_bad_suspends_the_policy_it_held() {
 }
 
 #[test]
+fn a_calendar_that_changes_is_seen_though_the_policy_that_names_it_does_not() {
+    let calendar = |day: u32| {
+        format!(
+            "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nBEGIN:VEVENT\r\nDTSTART;VALUE=DATE:202612{day}\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n"
+        )
+    };
+    let dir = folder();
+    let dates = "holidays: [ 2026-12-25, 2027-01-01 ]";
+    assert!(GOOD.contains(dates));
+    let text = GOOD.replace(dates, "holidays: [ { ics: days.ics } ]");
+    fs::write(dir.path().join("a.yaml"), text).unwrap();
+    fs::write(dir.path().join("days.ics"), calendar(24)).unwrap();
+    let mut folder = Folder::new(dir.path());
+    let free = |reading: &Reading| match reading.set.policies.values().next() {
+        Some(PolicyState::Active(policy)) => format!("{:?}", policy.schedule.holidays),
+        other => panic!("{other:?}: {}", reading.problems),
+    };
+    let before = folder.read();
+    assert!(free(&before).contains("2026-12-24"), "{}", free(&before));
+    let again = folder.read();
+    assert_eq!(again.set, before.set, "nothing is new");
+    fs::write(dir.path().join("days.ics"), calendar(31)).unwrap();
+    let after = folder.read();
+    assert!(free(&after).contains("2026-12-31"), "{}", free(&after));
+    fs::remove_file(dir.path().join("days.ics")).unwrap();
+    assert_eq!(states(&folder.read()), ["suspended cart-survives-task-loss"]);
+    fs::write(dir.path().join("days.ics"), calendar(31)).unwrap();
+    assert_eq!(folder.read().set, after.set);
+}
+
+#[test]
 fn a_bad_file_suspends_the_name_it_carries_and_the_one_it_had() {
     let dir = folder();
     let file = dir.path().join("a.yaml");

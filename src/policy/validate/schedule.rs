@@ -141,7 +141,9 @@ fn calendar_of(name: &At<Text>, from: IcsFrom, scribe: &mut Scribe) -> Option<ic
         return None;
     }
     let path = scribe.file().parent().unwrap_or(Path::new("")).join(path);
-    let bytes = match bytes_of(&path) {
+    let bytes = bytes_of(&path);
+    scribe.has_read(&path, bytes.as_deref().ok());
+    let bytes = match bytes {
         Ok(bytes) => bytes,
         Err(problems) => {
             let why = problems.0.first().map_or_else(String::new, |p| p.what.clone());

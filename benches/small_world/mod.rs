@@ -86,7 +86,7 @@ impl Outside {
             id: app.clone(),
             instances: TASKS,
             labels: [("chaos", "opt-in"), ("team", "shop")]
-                .map(|(k, v)| (k.to_owned(), v.to_owned()))
+                .map(|(key, value)| (key.into(), value.to_owned()))
                 .into(),
             version: "v1".into(),
             health_checked: true,

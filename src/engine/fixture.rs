@@ -72,10 +72,7 @@ pub fn app(id: &str, instances: u32) -> App {
     App {
         id: id.into(),
         instances,
-        labels: BTreeMap::from([
-            ("chaos".to_owned(), "opt-in".to_owned()),
-            ("team".to_owned(), "shop".to_owned()),
-        ]),
+        labels: BTreeMap::from([("chaos".into(), "opt-in".into()), ("team".into(), "shop".into())]),
         version: "v1".into(),
         health_checked: true,
         resident: false,

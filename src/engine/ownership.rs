@@ -34,7 +34,9 @@ impl Ownership {
     /// Whether neither `owners.yaml` nor its label says anything about this app: most of a cluster.
     pub fn nobody_opted_in(&self, app: &App) -> bool {
         let (label, value) = &self.opt_in;
-        app.labels.get(label) != Some(value) && self.owners_bad.is_none() && self.line_of(app).is_none()
+        app.labels.get(label.as_str()) != Some(value)
+            && self.owners_bad.is_none()
+            && self.line_of(app).is_none()
     }
 
     /// What was looked for in vain.
@@ -69,14 +71,14 @@ impl Ownership {
             };
         }
         let (label, value) = &self.opt_in;
-        if app.labels.get(label) != Some(value) {
+        if app.labels.get(label.as_str()) != Some(value) {
             return Consent::No(format!(
                 "{} is not opted in: {}",
                 app.id,
                 self.what_would_opt_in()
             ));
         }
-        match app.labels.get(&self.team_label) {
+        match app.labels.get(self.team_label.as_str()) {
             Some(owner) if owner != team => Consent::No(format!(
                 "{} belongs to team {owner:?} by its label {:?}, and the policy is team {team:?}'s",
                 app.id, self.team_label

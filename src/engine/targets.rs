@@ -133,7 +133,7 @@ pub fn turn(policy: &Policy, app: &App) -> String {
             .rsplit_once('/')
             .map_or("", |(group, _)| group)
             .to_owned(),
-        Fairness::Label(key) => app.labels.get(key).cloned().unwrap_or_default(),
+        Fairness::Label(key) => app.labels.get(key.as_str()).cloned().unwrap_or_default(),
     }
 }
 

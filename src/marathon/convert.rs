@@ -171,10 +171,14 @@ pub(super) fn readable(app: wire::App<'_>, words: &mut Words) -> Result<App, Str
     // Not collected in place: that would keep the room that the rows needed while they were read.
     let mut tasks = Vec::with_capacity(rows.len());
     tasks.extend(rows.into_iter().map(|row| task(row, checks, words)));
+    // The same few keys stand in every app.
+    let labels = app.labels.unwrap_or_default().0.into_iter();
     Ok(App {
         id: AppId::parse(&app.id)?,
         instances: app.instances,
-        labels: app.labels.unwrap_or_default().0,
+        labels: labels
+            .map(|(key, value)| (Word::new(words.shared(&key)), value))
+            .collect(),
         version: app.version.map(|v| v.to_string()).unwrap_or_default(),
         health_checked: checks > 0,
         resident,

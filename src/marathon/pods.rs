@@ -109,7 +109,12 @@ fn readable(json: &str) -> Result<App, String> {
     Ok(App {
         id: AppId::parse(&pod.id)?,
         instances: spec.scaling.instances,
-        labels: spec.labels.unwrap_or_default(),
+        labels: spec
+            .labels
+            .unwrap_or_default()
+            .into_iter()
+            .map(|(key, value)| (Word::new(key), value))
+            .collect(),
         version: spec.version.unwrap_or_default(),
         health_checked: checks > 0,
         resident,

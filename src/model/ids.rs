@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest, Sha256};
+use std::borrow::Borrow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -104,6 +105,11 @@ macro_rules! shared_text {
         impl From<String> for $name {
             fn from(text: String) -> Self {
                 Self::new(text)
+            }
+        }
+        impl Borrow<str> for $name {
+            fn borrow(&self) -> &str {
+                &self.0
             }
         }
         impl Serialize for $name {

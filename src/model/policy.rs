@@ -5,6 +5,7 @@ use super::ids::{AppId, ClusterName, GroupId, PersonId, PolicyDigest, PolicyName
 use chrono::{NaiveDate, NaiveTime, Weekday};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::borrow::Borrow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
@@ -93,7 +94,7 @@ impl Scope {
     }
 
     /// Whether the ids, exceptions and labels let this app in. Opting in is asked elsewhere.
-    pub fn names(&self, app: &AppId, labels: &BTreeMap<String, String>) -> bool {
+    pub fn names<K: Borrow<str> + Ord>(&self, app: &AppId, labels: &BTreeMap<K, String>) -> bool {
         self.selector.as_ref().is_none_or(|s| s.matches(labels))
             && (self.ids.is_empty() || self.ids.iter().any(|p| p.matches(app)))
             && !self.except.iter().any(|p| p.matches(app))
@@ -134,11 +135,11 @@ pub enum LabelTerm {
 
 impl LabelSelector {
     /// Whether an app with these labels is selected.
-    pub fn matches(&self, labels: &BTreeMap<String, String>) -> bool {
+    pub fn matches<K: Borrow<str> + Ord>(&self, labels: &BTreeMap<K, String>) -> bool {
         self.terms.iter().all(|term| match term {
-            LabelTerm::Exists(key) => labels.contains_key(key),
-            LabelTerm::In(key, values) => labels.get(key).is_some_and(|v| values.contains(v)),
-            LabelTerm::NotIn(key, values) => labels.get(key).is_some_and(|v| !values.contains(v)),
+            LabelTerm::Exists(key) => labels.contains_key(key.as_str()),
+            LabelTerm::In(key, values) => labels.get(key.as_str()).is_some_and(|v| values.contains(v)),
+            LabelTerm::NotIn(key, values) => labels.get(key.as_str()).is_some_and(|v| !values.contains(v)),
         })
     }
 }

@@ -243,7 +243,7 @@ pub struct App {
     /// How many instances Marathon is asked to keep.
     pub instances: u32,
     /// Labels of the definition.
-    pub labels: BTreeMap<String, String>,
+    pub labels: BTreeMap<Word, String>,
     /// Version of the definition: a Marathon timestamp.
     pub version: String,
     /// Whether the definition has health checks.

@@ -6,6 +6,7 @@ use crate::model::plan::Target;
 use crate::model::policy::{AppPattern, LabelSelector};
 use crate::model::snapshot::{Agent, App, Gap, GapKind, Snapshot};
 use async_trait::async_trait;
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -95,7 +96,7 @@ impl Query {
     }
 
     /// Whether it asks for this app.
-    pub fn matches(&self, id: &AppId, labels: &BTreeMap<String, String>) -> bool {
+    pub fn matches<K: Borrow<str> + Ord>(&self, id: &AppId, labels: &BTreeMap<K, String>) -> bool {
         self.names(id) && self.selector.as_ref().is_none_or(|s| s.matches(labels))
     }
 }

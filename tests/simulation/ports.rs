@@ -352,7 +352,7 @@ impl Process {
         App {
             id: cart(),
             instances: setup.instances,
-            labels: BTreeMap::from([("chaos".to_owned(), "opt-in".to_owned())]),
+            labels: BTreeMap::from([("chaos".into(), "opt-in".into())]),
             version: "1".into(),
             health_checked: true,
             resident: false,

@@ -53,7 +53,7 @@ impl Calm {
             id: "/shop/cart".into(),
             instances: 5,
             labels: [("chaos", "opt-in"), ("team", "shop")]
-                .map(|(k, v)| (k.to_owned(), v.to_owned()))
+                .map(|(key, value)| (key.into(), value.to_owned()))
                 .into(),
             version: "v1".into(),
             health_checked: true,

@@ -638,6 +638,25 @@ async fn a_change_of_a_pod_is_a_deployment_until_it_is_stable() {
 }
 
 #[tokio::test]
+async fn a_task_that_is_a_process_answers_its_checks_whatever_its_command_says() {
+    for (processes, healthy) in [(true, 2), (false, 0)] {
+        let sim = start(Version::V1_11, vec![]).await;
+        sim.with(|s| s.host = processes.then(|| "127.0.0.1".to_owned()));
+        let app = json!({"id": "/new", "cmd": "sleep 1000", "instances": 2, "cpus": 0.1, "mem": 32,
+            "healthChecks": [{"protocol": "HTTP", "path": "/", "gracePeriodSeconds": 300, "intervalSeconds": 5}]});
+        let (status, _, body) = ask(sim.address(), "POST", "/v2/apps", &app.to_string()).await;
+        assert_eq!(status, 201, "{body}");
+        pass(&sim, 30_000);
+        let app = get(&sim, "/v2/apps/new").await["app"].clone();
+        assert_eq!(
+            (&app["tasksRunning"], &app["tasksHealthy"]),
+            (&json!(2), &json!(healthy))
+        );
+        sim.stop().await;
+    }
+}
+
+#[tokio::test]
 async fn a_group_lists_what_is_asked_for_and_everything_when_nothing_is() {
     let sim = start(
         Version::V1_11,

@@ -269,7 +269,7 @@ impl State {
             checks,
             backoff: None,
             last_failure: None,
-            serves: false,
+            serves: self.host.is_some(),
         }
     }
 

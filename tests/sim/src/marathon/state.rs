@@ -367,7 +367,7 @@ pub struct App {
     /// How long launches wait after failures, counted from when.
     pub(super) backoff: Option<(Duration, DateTime<Utc>)>,
     pub(super) last_failure: Option<Value>,
-    /// Set up by a test: its tasks serve whatever their command says.
+    /// Its tasks serve whatever their command says: a test set them up so, or they are processes of this computer.
     pub(super) serves: bool,
 }
 

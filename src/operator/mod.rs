@@ -160,6 +160,8 @@ pub struct Operator {
     halting: tokio::sync::Mutex<()>,
     /// Troubles with kills that people were told of, each once a process.
     alerted: Mutex<BTreeSet<String>>,
+    /// The policies that the journal knows of.
+    taken_up: Mutex<Option<Arc<PolicySet>>>,
     /// How many notices could not be shown in the last round.
     waiting: std::sync::atomic::AtomicUsize,
     /// A person asked, or something of ours went on: look at once.
@@ -254,6 +256,7 @@ impl Operator {
             attention: Mutex::default(),
             halting: tokio::sync::Mutex::default(),
             alerted: Mutex::default(),
+            taken_up: Mutex::default(),
             waiting: std::sync::atomic::AtomicUsize::new(0),
             wake: Notify::new(),
             events,
@@ -522,7 +525,8 @@ impl Operator {
             if !self.seen_lately(&cluster, now) {
                 self.relist(&cluster, policy).await;
             }
-            return Ok(Pace::new(pace::SOON, "nothing is due and nobody asked"));
+            let rest = self.quiet(&cluster, policy, now);
+            return Ok(Pace::new(rest, "nothing is due and nobody asked"));
         }
         // A run that is open needs its app and nothing else; that of an outage all of them, because whatever
         // came to the place since it was planned belongs to it.
@@ -637,6 +641,22 @@ impl Operator {
             let age = now - at;
             age >= TimeDelta::zero() && age.to_std().is_ok_and(|age| age < pace::IDLE)
         })
+    }
+
+    /// How long there is nothing to do for a policy that waits: until the next instant of its schedule, or until
+    /// what was seen of its cluster is too old.
+    fn quiet(&self, cluster: &ClusterName, policy: &Policy, now: DateTime<Utc>) -> Duration {
+        let stale = {
+            let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+            let asked_at = seen.get(cluster).and_then(Seen::asked_at);
+            asked_at.and_then(|at| pace::IDLE.checked_sub((now - at).to_std().ok()?))
+        };
+        let rest = stale.unwrap_or_default().clamp(pace::SOON, pace::QUIET);
+        let name = policy.name.as_str();
+        let until = now + rest;
+        let next = schedule::due(&self.config.seed, policy, name, &self.config.limits, now, until);
+        let next = next.first().and_then(|at| (*at - now).to_std().ok());
+        next.map_or(rest, |next| next.min(rest))
     }
 
     /// The event stream of a cluster was opened anew: what was said meanwhile is lost, so the next pass

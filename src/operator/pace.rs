@@ -6,6 +6,8 @@ use std::time::Duration;
 pub const BUSY: Duration = Duration::from_millis(500);
 /// While something is charged, requested or about to be due.
 pub const SOON: Duration = Duration::from_secs(5);
+/// While nothing is due and nobody has asked, at the longest: a request wakes, and so does an event.
+pub const QUIET: Duration = Duration::from_secs(30);
 /// While nothing is going on.
 pub const IDLE: Duration = Duration::from_secs(60);
 /// The longest wait after failures in a row.

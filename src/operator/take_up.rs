@@ -6,7 +6,8 @@ use crate::model::command::{Person, Role, Via};
 use crate::model::entry::Body;
 use crate::model::experiment::AbortCause;
 use crate::model::ids::RunId;
-use crate::model::policy::PolicyState;
+use crate::model::policy::{PolicySet, PolicyState};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 impl Operator {
@@ -69,6 +70,11 @@ impl Operator {
     /// Journals what changed in the policy folder.
     pub(super) async fn take_up_policies(&self) -> Result<(), PassError> {
         let set = self.policy_set();
+        let known =
+            |taken: &Option<Arc<PolicySet>>| taken.as_ref().is_some_and(|known| Arc::ptr_eq(known, &set));
+        if known(&self.taken_up.lock().unwrap_or_else(PoisonError::into_inner)) {
+            return Ok(());
+        }
         let written = self
             .book
             .commit(|ledger, _| {
@@ -110,6 +116,7 @@ impl Operator {
                 describe(&entry.body)
             );
         }
+        *self.taken_up.lock().unwrap_or_else(PoisonError::into_inner) = Some(set);
         if !written.is_empty() {
             self.tell.notify_one();
             self.hurry(Duration::ZERO);

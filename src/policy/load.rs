@@ -254,7 +254,9 @@ pub(crate) fn bytes_of(file: &Path) -> Result<Vec<u8>, Problems> {
     if !meta.is_file() {
         return Err(wrong("this is not a file".to_owned(), look));
     }
-    let mut bytes = vec![];
+    // One byte more than there is, so that the end is seen without asking for more room.
+    let room = usize::try_from(meta.len().min(yaml::SIZE_MAX)).unwrap_or(0) + 1;
+    let mut bytes = Vec::with_capacity(room);
     let opened =
         std::fs::File::open(file).map_err(|e| wrong(format!("the file can't be read: {e}"), look))?;
     opened

@@ -160,6 +160,10 @@ mod tests {
         let words = markdown::render(&page::of(&sample::asked()));
         assert!(words.contains(CAVEAT), "{words}");
         assert!(!markdown::render(&page::of(&sample::held())).contains(CAVEAT));
+        let mut rehearsed = sample::asked();
+        rehearsed.intents.iter_mut().for_each(|intent| intent.sham = true);
+        let words = markdown::render(&page::of(&rehearsed));
+        assert!(!words.contains(CAVEAT), "nobody took over anything: {words}");
     }
 
     #[test]

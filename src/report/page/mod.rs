@@ -189,7 +189,8 @@ fn badge(report: &Report) -> (Mark, String) {
 
 /// The chart, and before it what its rows of single tasks are not.
 fn happened(report: &Report) -> Vec<Block> {
-    let asked = !each_task::rows(report).is_empty();
+    let killed = report.intents.iter().any(|intent| !intent.sham);
+    let asked = killed && !each_task::rows(report).is_empty();
     let caveat = asked.then(|| Block::Text(each_task::CAVEAT.into()));
     caveat
         .into_iter()

@@ -232,7 +232,7 @@ impl Monitor {
 
     /// Takes note of what a control shows at the same time, for the abort probe of that name: it may
     /// loosen the limit of the samples that come after it.
-    pub fn control(&mut self, sample: &Sample) {
+    fn control(&mut self, sample: &Sample) {
         let keep = self.hypothesis.interval.saturating_mul(4);
         let (Some(watch), Some(tick)) = (
             self.watches.iter_mut().find(|w| w.spec.name == sample.probe),

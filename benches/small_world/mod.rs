@@ -10,7 +10,7 @@
 pub mod nobody;
 
 use async_trait::async_trait;
-use chrono::{TimeDelta, Timelike};
+use chrono::{DateTime, TimeDelta, Timelike, Utc};
 use heartbreak::clock::{RealClock, RealDice};
 use heartbreak::journal::MemoryJournal;
 use heartbreak::model::command::{Asked, Command, Person, Role, Via};
@@ -51,12 +51,35 @@ pub struct Outside {
     hold: AtomicBool,
     held: Notify,
     release: Notify,
+    /// The probe that turns bad with the next look at an app, which is never answered.
+    breaks: Mutex<Option<String>>,
+    /// When somebody stopped waiting for that look.
+    given_up: Arc<Mutex<Option<DateTime<Utc>>>>,
+}
+
+/// Notes when it is dropped.
+struct Waiting(Arc<Mutex<Option<DateTime<Utc>>>>);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.lock().expect("no panic").get_or_insert(RealClock.now());
+    }
 }
 
 impl Outside {
     /// From now on this probe sees only failures.
     pub fn turns_bad(&self, probe: &str) {
         self.bad.lock().expect("no panic").insert(probe.to_owned());
+    }
+
+    /// With the next look at an app this probe turns bad, and that look is never answered.
+    pub fn turns_bad_while_a_look_hangs(&self, probe: &str) {
+        *self.breaks.lock().expect("no panic") = Some(probe.to_owned());
+    }
+
+    /// When somebody stopped waiting for the look that is never answered.
+    pub fn gave_up(&self) -> Option<DateTime<Utc>> {
+        *self.given_up.lock().expect("no panic")
     }
 
     /// From now on a kill waits with an open connection.
@@ -147,6 +170,12 @@ impl Cluster for Outside {
     }
 
     async fn look_at(&self, app: &AppId) -> Result<Option<App>, Gap> {
+        let breaks = self.breaks.lock().expect("no panic").take();
+        if let Some(probe) = breaks {
+            let _waiting = Waiting(self.given_up.clone());
+            self.turns_bad(&probe);
+            std::future::pending::<()>().await;
+        }
         Ok(self.apps.lock().expect("no panic").get(app).cloned())
     }
 
@@ -185,6 +214,8 @@ impl Prober for Outside {
             Source::Http(http) => http.requests,
             _ => 1,
         };
+        // An answer never comes at once: what else is asked in a tick is under way by then.
+        tokio::task::yield_now().await;
         let bad = self.bad.lock().expect("no panic").contains(probe.name.as_str());
         Reading::Seen {
             observed: requests,

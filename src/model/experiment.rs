@@ -71,7 +71,13 @@ pub struct Hypothesis {
     /// The difference that is tolerated; half of each probe's limit when it is not declared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub margin: Option<Share>,
+    /// How many times as long the slowest 1 % of answers may take, in hundredths; 1.5 when it is not declared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency_margin_percent: Option<u32>,
 }
+
+/// How many times as long the slowest 1 % of answers may take where nothing else is declared (`steady-state` §4.4).
+const LATENCY_MARGIN: f64 = 1.5;
 
 impl Hypothesis {
     /// The probes that can abort.
@@ -100,6 +106,12 @@ impl Hypothesis {
     /// The difference that is tolerated for a probe, as a share.
     pub fn margin_of(&self, probe: &ProbeSpec) -> f64 {
         self.margin.map_or(probe.max.as_f64() / 2.0, Share::as_f64)
+    }
+
+    /// How many times as long the slowest 1 % of answers may take.
+    pub fn latency_margin(&self) -> f64 {
+        self.latency_margin_percent
+            .map_or(LATENCY_MARGIN, |percent| f64::from(percent) / 100.0)
     }
 }
 

@@ -210,6 +210,9 @@ pub struct FreshTask {
     pub started: Option<DateTime<Utc>>,
     /// The first success of its health checks.
     pub healthy: Option<DateTime<Utc>>,
+    /// Its host and its first port, `agent7.example:31005`, while it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
     /// Its first good answer to us, by our clock; only where the policy has every task asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answered: Option<DateTime<Utc>>,

@@ -3,45 +3,35 @@
 //! It runs beside the passes, so that a slow Marathon can delay a kill but never an abort. Ticks are on
 //! a grid from the start, not "interval after the answer": a slow probe must not slow the watch.
 
+mod each_task;
+mod looks;
+
 use super::Operator;
 use crate::engine::gates::Watched;
 use crate::engine::lifecycle::WatchView;
 use crate::engine::steady_state::monitor::Monitor;
 use crate::model::experiment::{AbortCause, Http, ProbeSpec, Reading, Role, Sample, Source, StatusRange};
-use crate::model::ids::{AppId, ClusterName, ProbeName, RunId, TaskId};
+use crate::model::ids::{AppId, ProbeName, RunId, TaskId};
 use crate::model::plan::Plan;
-use crate::model::report::{EvidencePoint, FreshTask, HealthPoint, TaskAnswer};
-use crate::model::snapshot::{App, Health, Task, TaskState};
+use crate::model::report::{EvidencePoint, FreshTask};
 use crate::ports::journal::Measured;
 use chrono::{DateTime, TimeDelta, Utc};
-use futures_util::future::join_all;
-use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
+use each_task::Place;
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, Shared};
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use looks::{LOOK_EVERY, LOOK_EVERY_APP};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// The longest that looking at the apps may take in one tick.
-const LOOK_MAX: Duration = Duration::from_secs(5);
-/// How often the apps are looked at when no probe needs them more often.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// The same for each app: with more than five of them Marathon still answers five looks a second.
-const LOOK_EVERY_APP: Duration = Duration::from_millis(200);
-/// How many apps are looked at side by side.
-const LOOKS_AT_ONCE: usize = 4;
+/// What a tick's self-check says, asked once for all probes.
+type SelfCheck<'a> = Shared<BoxFuture<'a, Result<(), String>>>;
 
 /// What a watch knows, shared with the passes.
 #[derive(Clone)]
 pub struct Watch {
     state: Arc<Mutex<State>>,
-}
-
-/// Where a task can be asked.
-#[derive(Clone, Debug, PartialEq)]
-struct Place {
-    app: AppId,
-    task: TaskId,
-    host: String,
-    port: u16,
 }
 
 struct State {
@@ -51,8 +41,6 @@ struct State {
     /// Since when as many tasks of every app serve as when the run was planned, seen by this watch.
     whole_since: Option<DateTime<Utc>>,
     evidence: BTreeMap<ProbeName, u32>,
-    /// Why the self-check of this tick got no answer, when it got none.
-    cut_off: Option<String>,
     /// Tasks that were there at the first look at their app.
     old: BTreeMap<AppId, BTreeSet<TaskId>>,
     /// Tasks that came since, as last written down.
@@ -74,7 +62,6 @@ impl Watch {
             healthy: None,
             whole_since: None,
             evidence: BTreeMap::new(),
-            cut_off: None,
             old: BTreeMap::new(),
             fresh: BTreeMap::new(),
             places: vec![],
@@ -132,10 +119,9 @@ impl Watch {
         }
     }
 
-    /// For each app the tasks that came after its first look and of whose rows something is new.
-    fn fresh(&self, apps: &[App]) -> Vec<Vec<FreshTask>> {
-        let mut state = self.lock();
-        apps.iter().map(|app| state.fresh(app)).collect()
+    /// Tasks that can be asked by themselves.
+    fn places(&self) -> Vec<Place> {
+        self.lock().places.clone()
     }
 
     /// The highest evidence of all probes, in per cent of what an abort needs.
@@ -182,9 +168,6 @@ impl Watch {
     }
 }
 
-/// Most tasks that are asked by themselves in one look.
-const ASKED_MAX: usize = 16;
-
 /// Whether a probe is looked at in this tick.
 fn is_due(probe: &ProbeSpec, interval: Duration, tick: u32) -> bool {
     let every = probe.every.unwrap_or(interval).as_millis() / interval.as_millis().max(1);
@@ -212,89 +195,6 @@ fn told_apart(sample: Sample, cut_off: Option<&str>) -> Sample {
     }
 }
 
-impl State {
-    /// Tasks that came after the first look and of whose rows something is new.
-    fn fresh(&mut self, app: &App) -> Vec<FreshTask> {
-        let there = || app.tasks.iter().map(|task| task.id.clone()).collect();
-        let old = self.old.entry(app.id.clone()).or_insert_with(there);
-        let mut news = vec![];
-        for task in app.tasks.iter().filter(|task| !old.contains(&task.id)) {
-            let row = FreshTask {
-                answered: self.answered.get(&task.id).copied(),
-                ..fresh_task(task)
-            };
-            if self.fresh.get(&task.id) != Some(&row) {
-                self.fresh.insert(task.id.clone(), row.clone());
-                news.push(row);
-            }
-        }
-        news
-    }
-
-    /// Takes note of which tasks can be asked by themselves: those that came since, then those that are to die, then
-    /// others, always the same ones.
-    fn find_places(&mut self, apps: &[App], plan: &Plan) {
-        if plan.hypothesis.each_task.is_none() {
-            return;
-        }
-        let to_die: BTreeSet<&TaskId> = plan
-            .steps
-            .iter()
-            .flat_map(|s| &s.targets)
-            .map(|t| &t.task)
-            .collect();
-        let rows = apps
-            .iter()
-            .flat_map(|app| app.tasks.iter().map(move |task| (app, task)));
-        let mut places: Vec<(u8, Place)> = rows
-            .filter(|(_, task)| task.state == TaskState::Running)
-            .filter_map(|(app, task)| {
-                let old = self.old.get(&app.id).is_some_and(|old| old.contains(&task.id));
-                let rank = match old {
-                    false => 0,
-                    true if to_die.contains(&task.id) => 1,
-                    true => 2,
-                };
-                let place = Place {
-                    app: app.id.clone(),
-                    task: task.id.clone(),
-                    host: task.host.to_string(),
-                    port: task.port?,
-                };
-                Some((rank, place))
-            })
-            .collect();
-        places.sort_by(|(a, one), (b, other)| (a, &one.task).cmp(&(b, &other.task)));
-        places.truncate(ASKED_MAX);
-        self.places = places.into_iter().map(|(_, place)| place).collect();
-    }
-
-    /// Takes note of the first good answer of each task that came since.
-    fn heard(&mut self, answers: &[(AppId, TaskAnswer)], at: DateTime<Utc>) {
-        for (app, answer) in answers.iter().filter(|(_, answer)| answer.ms.is_some()) {
-            let old = self.old.get(app).is_none_or(|old| old.contains(&answer.task));
-            if !old {
-                self.answered.entry(answer.task.clone()).or_insert(at);
-            }
-        }
-    }
-
-    /// Takes in one look at every app of the plan.
-    fn seen(&mut self, apps: &[App], plan: &Plan, now: DateTime<Utc>) {
-        self.find_places(apps, plan);
-        self.healthy = Some(apps.iter().map(App::healthy).sum());
-        let whole = plan.apps.iter().all(|planned| {
-            let mut apps = apps.iter().filter(|app| app.id == planned.app);
-            apps.any(|app| app.healthy() >= planned.healthy.min(app.instances))
-        });
-        if !whole {
-            self.whole_since = None;
-        } else {
-            self.whole_since = self.whole_since.or(Some(now));
-        }
-    }
-}
-
 impl Operator {
     /// Samples until the run is over. One task for each watched run.
     pub(super) async fn watch(self: Arc<Self>, plan: Plan, watch: Watch) {
@@ -317,63 +217,13 @@ impl Operator {
             if look {
                 next_look = clock.elapsed() + LOOK_EVERY.max(LOOK_EVERY_APP * plan.apps.count());
             }
-            let wants_app = look
-                || plan
-                    .hypothesis
-                    .probes
-                    .iter()
-                    .any(|p| p.source == Source::Marathon);
-            let places = if look { watch.lock().places.clone() } else { vec![] };
-            let (samples, apps, self_check, answers) = tokio::join!(
-                self.sample(&plan, at, tick),
-                async {
-                    if wants_app {
-                        self.look_at(&plan).await
-                    } else {
-                        Err("not looked at".to_owned())
-                    }
-                },
-                self.self_check(&plan),
-                self.ask_each(&plan, places),
+            let check = self.self_check(&plan).boxed().shared();
+            let (mut measured, looked, _) = tokio::join!(
+                self.ask_probes(&plan, &watch, (at, tick), &check),
+                self.look_at_apps(&plan, &watch, at, look),
+                check.clone(),
             );
-            watch.lock().cut_off = self_check.err();
-            let mut measured = vec![];
-            if let Ok(apps) = &apps {
-                let offset = self.clock_offset_of(&plan.cluster);
-                watch.lock().heard(&answers, at);
-                let fresh = watch.fresh(apps);
-                measured.extend(apps.iter().zip(fresh).map(|(app, fresh)| {
-                    let own = answers.iter().filter(|(of, _)| *of == app.id);
-                    Measured::Health(HealthPoint {
-                        asked: own.map(|(_, answer)| answer.clone()).collect(),
-                        ..health_point(app, at, fresh, offset)
-                    })
-                }));
-                watch.lock().seen(apps, &plan, clock.now());
-            }
-            let marathon = plan
-                .hypothesis
-                .probes
-                .iter()
-                .filter(|p| p.source == Source::Marathon)
-                .map(|p| {
-                    let reading = match &apps {
-                        Ok(apps) => Reading::seen(
-                            apps.iter().map(|app| app.instances).sum(),
-                            apps.iter().map(App::missing).sum(),
-                        ),
-                        Err(why) => Reading::Blind { why: why.clone() },
-                    };
-                    Sample {
-                        at,
-                        probe: p.name.clone(),
-                        reading,
-                    }
-                });
-            for sample in samples.into_iter().chain(marathon) {
-                let sample = told_apart(sample, watch.lock().cut_off.as_deref());
-                self.take(&plan, &watch, &sample, &mut measured).await;
-            }
+            measured.extend(looked);
             let overdue = watch.lock().monitor.overdue(clock.now());
             if let Some(cause) = overdue {
                 self.abort_run(&plan.run, cause, None).await;
@@ -407,72 +257,59 @@ impl Operator {
         }
     }
 
-    /// One tick of every probe that is asked over the network.
-    async fn sample(&self, plan: &Plan, at: DateTime<Utc>, tick: u32) -> Vec<Sample> {
-        let (timeout, interval) = (plan.hypothesis.timeout, plan.hypothesis.interval);
-        let probes = plan
-            .hypothesis
-            .probes
-            .iter()
-            .filter(|p| p.source != Source::Marathon && is_due(p, interval, tick));
-        join_all(probes.map(|probe| async move {
-            let asked = self.ports.prober.take(&plan.run, probe, timeout);
-            // The prober keeps its own time; this bound only covers a prober that breaks its promise.
-            let reading = tokio::select! {
-                biased;
-                reading = asked => reading,
-                () = self.ports.clock.sleep(plan.hypothesis.interval) => {
-                    Reading::Blind { why: "no answer within the interval".into() }
-                }
-            };
-            Sample {
-                at,
-                probe: probe.name.clone(),
-                reading,
-            }
-        }))
-        .await
+    /// One tick of every probe that is asked over the network. Each answer is fed as it comes: what else is slow
+    /// in this tick, another probe, Marathon or a task that is asked by itself, delays no abort.
+    async fn ask_probes(
+        &self,
+        plan: &Plan,
+        watch: &Watch,
+        (at, tick): (DateTime<Utc>, u32),
+        check: &SelfCheck<'_>,
+    ) -> Vec<Measured> {
+        let interval = plan.hypothesis.interval;
+        let probes = plan.hypothesis.probes.iter();
+        let mut samples: FuturesUnordered<_> = probes
+            .filter(|probe| probe.source != Source::Marathon && is_due(probe, interval, tick))
+            .map(|probe| self.sample(plan, probe, at, check))
+            .collect();
+        let mut measured = vec![];
+        while let Some(sample) = samples.next().await {
+            self.take(plan, watch, &sample, &mut measured).await;
+        }
+        measured
     }
 
-    /// Asks tasks by themselves, as the policy wants it: what they answer is drawn, and decides nothing.
-    async fn ask_each(&self, plan: &Plan, places: Vec<Place>) -> Vec<(AppId, TaskAnswer)> {
-        let Some(each) = &plan.hypothesis.each_task else {
-            return vec![];
+    /// One sample of one probe. Where nobody answered, it waits for what the self-check says of the same moment.
+    async fn sample(
+        &self,
+        plan: &Plan,
+        probe: &ProbeSpec,
+        at: DateTime<Utc>,
+        check: &SelfCheck<'_>,
+    ) -> Sample {
+        let sample = Sample {
+            at,
+            probe: probe.name.clone(),
+            reading: self.reading(plan, probe).await,
         };
-        let timeout = plan.hypothesis.timeout;
-        join_all(places.into_iter().map(|place| async move {
-            let host = match place.host.contains(':') {
-                true => format!("[{}]", place.host),
-                false => place.host,
-            };
-            let source = Source::Http(Http {
-                url: format!("http://{host}:{}{}", place.port, each.path),
-                requests: 1,
-                status: vec![StatusRange { from: 200, to: 399 }],
-                ..Http::default()
-            });
-            let spec = ProbeSpec::new("each-task", Role::Observe, source);
-            let reading = tokio::select! {
-                biased;
-                reading = self.ports.prober.take(&plan.run, &spec, timeout) => reading,
-                () = self.ports.clock.sleep(timeout) => Reading::Seen {
-                    observed: 1,
-                    bad: 1,
-                    slowest_ms: None,
-                    detail: None,
-                },
-            };
-            let (ms, blind) = match reading {
-                Reading::Seen {
-                    bad: 0, slowest_ms, ..
-                } => (Some(slowest_ms.unwrap_or(0)), None),
-                Reading::Seen { .. } => (None, None),
-                Reading::Blind { why } => (None, Some(why)),
-            };
-            let task = place.task;
-            (place.app, TaskAnswer { task, ms, blind })
-        }))
-        .await
+        if sample.reading.is_silence() {
+            told_apart(sample, check.clone().await.err().as_deref())
+        } else {
+            sample
+        }
+    }
+
+    /// What a probe says, within the interval.
+    async fn reading(&self, plan: &Plan, probe: &ProbeSpec) -> Reading {
+        let asked = self.ports.prober.take(&plan.run, probe, plan.hypothesis.timeout);
+        // The prober keeps its own time; this bound only covers a prober that breaks its promise.
+        tokio::select! {
+            biased;
+            reading = asked => reading,
+            () = self.ports.clock.sleep(plan.hypothesis.interval) => {
+                Reading::blind("no answer within the interval")
+            }
+        }
     }
 
     /// Asks what tells "we are cut off" from "the service is down": what the policy names, or Marathon's
@@ -499,33 +336,6 @@ impl Operator {
             biased;
             said = asked => said,
             () = self.ports.clock.sleep(plan.hypothesis.timeout) => Err("no answer in time".into()),
-        }
-    }
-
-    /// How far Marathon's clock is from ours, as last seen.
-    fn clock_offset_of(&self, cluster: &ClusterName) -> Option<i64> {
-        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.get(cluster)?.last.as_ref()?.info.as_ref()?.clock_offset_ms
-    }
-
-    /// Every app of the plan, or why one of them could not be seen: half a look is none.
-    async fn look_at(&self, plan: &Plan) -> Result<Vec<App>, String> {
-        let Some(cluster) = self.ports.clusters.get(&plan.cluster) else {
-            return Err(format!("cluster {} is not in the settings", plan.cluster));
-        };
-        let looks = stream::iter(plan.apps.ids().cloned()).map(|app| async move {
-            match cluster.look_at(&app).await {
-                Ok(Some(app)) => Ok(app),
-                Ok(None) => Err(format!("Marathon says that {app} does not exist")),
-                Err(gap) => Err(gap.why),
-            }
-        });
-        tokio::select! {
-            biased;
-            seen = looks.buffered(LOOKS_AT_ONCE).try_collect() => seen,
-            () = self.ports.clock.sleep(plan.hypothesis.interval.min(LOOK_MAX)) => {
-                Err("Marathon did not answer within the interval".into())
-            }
         }
     }
 
@@ -615,96 +425,10 @@ pub(super) fn abort_bodies(
     })
 }
 
-/// What a task's row says of its beginning.
-///
-/// From Marathon 1.8 on an instance keeps its health results when its task is replaced: a first success before
-/// this task's start is that of the one that was killed, and the latest success is the next best.
-fn fresh_task(task: &Task) -> FreshTask {
-    let own = |at: &DateTime<Utc>| task.started_at.is_some_and(|started| started <= *at);
-    FreshTask {
-        task: task.id.clone(),
-        instance: task.instance.clone(),
-        staged: task.staged_at,
-        started: task.started_at,
-        healthy: match &task.health {
-            Health::Reported {
-                first_success,
-                last_success,
-                ..
-            } => first_success.filter(own).or(last_success.filter(own)),
-            Health::Unreported => None,
-        },
-        answered: None,
-    }
-}
-
-fn health_point(app: &App, at: DateTime<Utc>, fresh: Vec<FreshTask>, offset: Option<i64>) -> HealthPoint {
-    let count = |state: &dyn Fn(&TaskState) -> bool| {
-        u32::try_from(app.tasks.iter().filter(|t| state(&t.state)).count()).unwrap_or(u32::MAX)
-    };
-    HealthPoint {
-        at,
-        app: app.id.clone(),
-        healthy: app.healthy(),
-        instances: app.instances,
-        running: count(&|s| *s == TaskState::Running),
-        staged: count(&|s| matches!(s, TaskState::Staging | TaskState::Starting)),
-        fresh,
-        clock_offset_ms: offset,
-        asked: vec![],
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::experiment::{Detail, EachTask};
-
-    #[test]
-    fn of_many_tasks_those_that_came_since_are_asked_first_then_those_that_are_to_die() {
-        use crate::engine::fixture::{app, plan};
-        let mut plan = plan();
-        plan.hypothesis.each_task = Some(EachTask {
-            path: "/health".into(),
-        });
-        let to_die = plan.steps[0].targets[0].task.clone();
-        let mut app = app("/shop/cart", 0);
-        app.tasks = (0..40).map(crate::engine::fixture::task).collect();
-        for (n, task) in app.tasks.iter_mut().enumerate() {
-            task.port = Some(31_000 + n as u16);
-        }
-        app.tasks[5].port = None;
-        app.tasks[2].state = TaskState::Staging;
-        app.tasks[39].host = "::1".into();
-        let watch = Watch::new(&plan);
-        let mut state = watch.lock();
-        state.fresh(&app);
-        let new = app.tasks[39].id.clone();
-        state.old.get_mut(&app.id).expect("looked at").remove(&new);
-        state.find_places(std::slice::from_ref(&app), &plan);
-        let asked: Vec<&TaskId> = state.places.iter().map(|place| &place.task).collect();
-        assert_eq!(asked.len(), ASKED_MAX);
-        assert_eq!(asked[..2], [&new, &to_die]);
-        assert!(!asked.contains(&&app.tasks[5].id) && !asked.contains(&&app.tasks[2].id));
-        // Its first good answer counts, and only that of one that was not there before.
-        let good = |task: &TaskId, ms: Option<u32>| {
-            let answer = TaskAnswer {
-                task: task.clone(),
-                ms,
-                blind: None,
-            };
-            (app.id.clone(), answer)
-        };
-        let at = |s: i64| DateTime::UNIX_EPOCH + TimeDelta::seconds(s);
-        state.heard(&[good(&new, None), good(&to_die, Some(3))], at(1));
-        state.heard(&[good(&new, Some(9))], at(2));
-        state.heard(&[good(&new, Some(2))], at(3));
-        assert_eq!(state.answered, BTreeMap::from([(new, at(2))]));
-        plan.hypothesis.each_task = None;
-        state.places.clear();
-        state.find_places(std::slice::from_ref(&app), &plan);
-        assert!(state.places.is_empty(), "nobody wants that");
-    }
+    use crate::model::experiment::Detail;
 
     fn silent() -> Reading {
         Reading::Seen {

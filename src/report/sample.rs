@@ -165,6 +165,7 @@ fn hypothesis() -> Hypothesis {
         ],
         control: Default::default(),
         margin: None,
+        latency_margin_percent: None,
     }
 }
 
@@ -432,6 +433,7 @@ pub(crate) fn asked() -> Report {
                             staged: Some(*killed + TimeDelta::seconds(1)),
                             started: Some(*killed + TimeDelta::seconds(5)),
                             healthy: None,
+                            address: None,
                             answered: None,
                         });
                     }

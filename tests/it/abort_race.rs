@@ -1,4 +1,4 @@
-//! A kill that waits with an open connection while the detector trips.
+//! The detector trips while something else waits: a kill with an open connection, a look at Marathon.
 
 use crate::support::small_world::SmallWorld;
 use heartbreak::model::command::{Asked, Command, Person, Role, Via};
@@ -51,5 +51,21 @@ async fn a_kill_that_waits_while_the_detector_trips_never_leaves() {
         panic!("a report");
     };
     assert_eq!(report.kills_after_breach, 0);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_marathon_that_does_not_answer_delays_no_abort() {
+    let world = SmallWorld::start(1, 1, "20s").await;
+    world.asks_for_a_run(0).await;
+    world
+        .until(0, "past its first kill", |run| !run.intents.is_empty())
+        .await;
+    world.outside.turns_bad_while_a_look_hangs("probe-0-0");
+    let run = world.until(0, "over", |run| run.phase == Phase::Ended).await;
+    let abort = run.abort.expect("the probe turned bad");
+    assert!(abort.cause.is_degradation(), "{:?}", abort.cause);
+    let gave_up = world.outside.gave_up().expect("the look was given up in the end");
+    assert!(abort.at < gave_up, "{} waited for {gave_up}", abort.at);
     world.stop().await;
 }

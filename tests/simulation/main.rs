@@ -113,7 +113,7 @@ fn an_intent_that_is_not_durable_before_the_kill_is_found() {
 
 #[test]
 fn a_last_look_that_nobody_asks_is_found() {
-    is_found(Sabotage::NoLastLook, 13, &["I6", "I7", "I8", "I9"]);
+    is_found(Sabotage::NoLastLook, 7, &["I6", "I7", "I8", "I9"]);
 }
 
 #[test]
@@ -123,7 +123,7 @@ fn a_restart_that_takes_open_intents_for_unsent_is_found() {
 
 #[test]
 fn a_quarantine_that_is_too_short_is_found() {
-    is_found(Sabotage::NoQuarantine, 8, &["I1", "I2"]);
+    is_found(Sabotage::NoQuarantine, 23, &["I1", "I2"]);
 }
 
 #[test]
@@ -133,7 +133,7 @@ fn rates_that_a_restart_forgets_are_found() {
 
 #[test]
 fn a_blast_radius_that_trusts_inherited_health_is_found() {
-    is_found(Sabotage::InheritedHealth, 21, &["I1", "I2"]);
+    is_found(Sabotage::InheritedHealth, 26, &["I1", "I2"]);
 }
 
 #[test]

@@ -204,6 +204,7 @@ impl Setup {
                     Control::BeforeAfter
                 },
                 margin: None,
+                latency_margin_percent: None,
             },
             approval: ApprovalRule {
                 mode: if required {

@@ -111,6 +111,7 @@ pub(in crate::cli) fn plan() -> Plan {
             )],
             control: Default::default(),
             margin: None,
+            latency_margin_percent: None,
         },
         approval: ApprovalRule {
             mode: ApprovalMode::Required,

@@ -621,6 +621,7 @@ fn policy(cadence: Cadence) -> Policy {
             probes: vec![],
             control: Default::default(),
             margin: None,
+            latency_margin_percent: None,
         },
         approval: ApprovalRule {
             mode: ApprovalMode::Required,

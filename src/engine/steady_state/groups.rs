@@ -6,11 +6,11 @@
 use super::intervals::{self, Interval};
 use super::recovery::may_have_killed;
 use super::verdict::Findings;
-use super::{Tick, covers, delta, later};
+use super::{Tick, covers, delta, latency, later};
 use crate::model::experiment::{Control, ProbeSpec};
 use crate::model::ids::ProbeName;
 use crate::model::plan::Plan;
-use crate::model::verdict::{Counts, Pair, Times};
+use crate::model::verdict::{Counts, LatencyDifference, Pair, Times};
 use chrono::{DateTime, Utc};
 use std::time::Duration;
 
@@ -75,6 +75,15 @@ pub(super) struct Comparison {
     /// What a paired interval rests on, oldest first.
     pub pairs: Vec<Pair>,
     basis: Basis,
+    /// How long answers took, where sides and not pairs are compared.
+    answers: Sides<Vec<latency::Block>>,
+}
+
+/// Before the first kill, and after it.
+#[derive(Clone, Debug, Default)]
+struct Sides<T> {
+    before: T,
+    after: T,
 }
 
 /// Where the interval comes from.
@@ -87,9 +96,9 @@ enum Basis {
     /// Before against after, less the same of the reference app.
     Reference {
         /// The reference app after and before.
-        other: (Counts, Counts),
-        /// Differences of the two apps, block by block, after and before.
-        blocks: (Vec<f64>, Vec<f64>),
+        other: Sides<Counts>,
+        /// Differences of the two apps, block by block.
+        blocks: Sides<Vec<f64>>,
     },
 }
 
@@ -101,6 +110,7 @@ impl Comparison {
             control,
             pairs: vec![],
             basis: Basis::Sums,
+            answers: Sides::default(),
         }
     }
 
@@ -110,21 +120,33 @@ impl Comparison {
             control: pairs.iter().map(|p| p.control).sum(),
             pairs,
             basis: Basis::Pairs,
+            answers: Sides::default(),
         }
     }
 
     /// The interval with this one-sided chance of error.
     pub fn interval(&self, error: f64) -> Interval {
-        let sums = |(one, other): (Counts, Counts)| {
-            intervals::newcombe(one, other, error).unwrap_or(Interval::NOTHING)
+        let sums = |experiment: Counts, control: Counts| {
+            intervals::newcombe(experiment, control, error).unwrap_or(Interval::NOTHING)
         };
+        let own = || sums(self.experiment, self.control);
         match &self.basis {
-            Basis::Sums => sums((self.experiment, self.control)),
+            Basis::Sums => own(),
             Basis::Pairs => intervals::paired(&self.counts(), error),
             Basis::Reference { other, blocks } => {
-                let bounded = intervals::less(sums((self.experiment, self.control)), sums(*other));
-                let blocks = intervals::welch(&blocks.0, &blocks.1, error);
+                let bounded = intervals::less(own(), sums(other.after, other.before));
+                let blocks = intervals::welch(&blocks.after, &blocks.before, error);
                 bounded.or_wider(blocks.unwrap_or(Interval::NOTHING))
+            }
+        }
+    }
+
+    /// How much longer the slowest answers took, where enough of them were timed.
+    pub fn latency(&self, margin: f64) -> Option<LatencyDifference> {
+        match &self.basis {
+            Basis::Pairs => latency::compare(&self.pairs, margin),
+            Basis::Sums | Basis::Reference { .. } => {
+                latency::compare_sides(&self.answers.before, &self.answers.after, margin)
             }
         }
     }
@@ -141,7 +163,7 @@ impl Comparison {
     /// Whether both groups were seen.
     pub fn saw_both(&self) -> bool {
         let other = match &self.basis {
-            Basis::Reference { other, .. } => other.0.observed > 0 && other.1.observed > 0,
+            Basis::Reference { other, .. } => other.before.observed > 0 && other.after.observed > 0,
             Basis::Sums | Basis::Pairs => true,
         };
         other && self.experiment.observed > 0 && self.control.observed > 0
@@ -229,16 +251,42 @@ impl<'a> Seen<'a> {
     }
 
     fn before_after(&self, probe: &ProbeName) -> Comparison {
-        let (before, after) = self.sides(&self.ticks(probe));
-        Comparison::sums(Counts::of(&after), Counts::of(&before))
+        let ticks = self.sides(&self.ticks(probe));
+        let mut comparison = Comparison::sums(Counts::of(&ticks.after), Counts::of(&ticks.before));
+        comparison.answers = self.answers(probe, &ticks);
+        comparison
     }
 
     /// Ticks before the first kill, and those that may have felt it.
-    fn sides(&self, ticks: &[Tick]) -> (Vec<Tick>, Vec<Tick>) {
+    fn sides(&self, ticks: &[Tick]) -> Sides<Vec<Tick>> {
         let timeout = self.findings.plan.hypothesis.timeout;
-        ticks
+        let (before, after) = ticks
             .iter()
-            .partition(|tick| later(tick.at, timeout) <= self.first_kill)
+            .partition(|tick| later(tick.at, timeout) <= self.first_kill);
+        Sides { before, after }
+    }
+
+    /// How long answers took before the first kill and after it, in blocks of equal length on each side; of the app
+    /// that is left alone, too, where the probe has a counterpart that looks at it.
+    fn answers(&self, probe: &ProbeName, ticks: &Sides<Vec<Tick>>) -> Sides<Vec<latency::Block>> {
+        let other = self.findings.plan.hypothesis.counterpart(probe);
+        let side = |from: DateTime<Utc>, to: DateTime<Utc>| {
+            stretches(from, to)
+                .map(|(from, to)| latency::Block {
+                    own: self.times(probe, from, to),
+                    other: other.map(|other| self.times(&other.name, from, to)),
+                })
+                .collect()
+        };
+        let Some(first) = ticks.before.first() else {
+            return Sides::default();
+        };
+        // An answer that was on its way when the kill came may have felt it.
+        let quiet = self.first_kill - delta(self.findings.plan.hypothesis.timeout);
+        Sides {
+            before: side(first.at, later(quiet, Duration::from_millis(1))),
+            after: side(self.first_kill, self.over()),
+        }
     }
 
     /// The pairs of this run in which both windows were watched to their ends, and before them as many of
@@ -326,19 +374,24 @@ impl<'a> Seen<'a> {
     }
 
     fn reference(&self, probe: &ProbeName) -> Comparison {
-        let (before, after) = self.sides(&self.ticks(probe));
-        let mut comparison = Comparison::sums(Counts::of(&after), Counts::of(&before));
-        let counts = |blocks: Vec<Block>| blocks.iter().map(|b| b.counts).collect::<Vec<_>>();
+        let mut comparison = self.before_after(probe);
+        let own = self.sides(&self.ticks(probe));
         let other = self.findings.plan.hypothesis.counterpart(probe);
-        let (other_before, other_after) =
-            other.map_or_else(Default::default, |other| self.sides(&self.ticks(&other.name)));
-        let began = before.first().map_or(self.first_kill, |tick| tick.at);
+        let other = other.map_or_else(Sides::default, |other| self.sides(&self.ticks(&other.name)));
+        let differences = |from, to| {
+            let counts: Vec<_> = self.blocks(probe, from, to).iter().map(|b| b.counts).collect();
+            intervals::differences(&counts)
+        };
+        let began = own.before.first().map_or(self.first_kill, |tick| tick.at);
         comparison.basis = Basis::Reference {
-            other: (Counts::of(&other_after), Counts::of(&other_before)),
-            blocks: (
-                intervals::differences(&counts(self.blocks(probe, self.first_kill, self.over()))),
-                intervals::differences(&counts(self.blocks(probe, began, self.first_kill))),
-            ),
+            other: Sides {
+                before: Counts::of(&other.before),
+                after: Counts::of(&other.after),
+            },
+            blocks: Sides {
+                before: differences(began, self.first_kill),
+                after: differences(self.first_kill, self.over()),
+            },
         };
         comparison
     }
@@ -346,9 +399,9 @@ impl<'a> Seen<'a> {
     /// The two groups before the first kill, where two apps are watched: they should not differ.
     pub fn before(&self, probe: &ProbeSpec) -> Option<Comparison> {
         let other = self.findings.plan.hypothesis.counterpart(&probe.name)?;
-        let (before, _) = self.sides(&self.ticks(&probe.name));
-        let (other, _) = self.sides(&self.ticks(&other.name));
-        Some(Comparison::sums(Counts::of(&before), Counts::of(&other)))
+        let own = self.sides(&self.ticks(&probe.name)).before;
+        let other = self.sides(&self.ticks(&other.name)).before;
+        Some(Comparison::sums(Counts::of(&own), Counts::of(&other)))
     }
 
     /// A probe and its counterpart in blocks of equal length; blocks in which one of them saw nothing are
@@ -358,26 +411,26 @@ impl<'a> Seen<'a> {
             return vec![];
         };
         let (own, other) = (self.ticks(probe), self.ticks(&other.name));
-        let length = ((to - from) / BLOCKS).max(delta(BLOCK_MIN));
-        let mut blocks = vec![];
-        let mut start = from;
-        while start + length <= to {
-            let end = start + length;
-            let counts = (
-                Counts::of(stretch(&own, start, end)),
-                Counts::of(stretch(&other, start, end)),
-            );
-            if counts.0.observed > 0 && counts.1.observed > 0 {
-                blocks.push(Block {
-                    from: start,
-                    to: end,
-                    counts,
-                });
-            }
-            start = end;
-        }
-        blocks
+        stretches(from, to)
+            .map(|(from, to)| Block {
+                from,
+                to,
+                counts: (
+                    Counts::of(stretch(&own, from, to)),
+                    Counts::of(stretch(&other, from, to)),
+                ),
+            })
+            .filter(|block| block.counts.0.observed > 0 && block.counts.1.observed > 0)
+            .collect()
     }
+}
+
+/// A time in parts of equal length, ten of them unless they would be shorter than five seconds.
+fn stretches(from: DateTime<Utc>, to: DateTime<Utc>) -> impl Iterator<Item = (DateTime<Utc>, DateTime<Utc>)> {
+    let length = ((to - from) / BLOCKS).max(delta(BLOCK_MIN));
+    std::iter::successors(Some(from), move |start| Some(*start + length))
+        .map(move |start| (start, start + length))
+        .take_while(move |(_, end)| *end <= to)
 }
 
 /// Ticks from one moment to another, the end excluded.

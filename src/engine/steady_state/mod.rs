@@ -195,6 +195,7 @@ pub(crate) mod testing {
             probes: vec![probe("edge", Role::Abort)],
             control: Control::BeforeAfter,
             margin: None,
+            latency_margin_percent: None,
         }
     }
 

@@ -41,7 +41,7 @@ pub fn recoveries(
         .ids()
         .map(|app| (app, stages::replacements(&kills, app, health)))
         .collect();
-    let rotations = rotation::rotations(plan, &kills, samples);
+    let rotations = rotation::rotations(plan, &kills, &replaced, samples);
     let mut found = vec![];
     for (index, intent) in kills.iter().enumerate() {
         let apps: BTreeSet<_> = intent.targets.iter().map(|t| &t.app).collect();
@@ -338,6 +338,7 @@ mod tests {
             staged: Some(at(100.4)),
             started: Some(at(100.8)),
             healthy: None,
+            address: None,
             answered: None,
         }];
         assert_eq!(seen(&points).gone, Some(at(101.0)));

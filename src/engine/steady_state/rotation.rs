@@ -1,12 +1,13 @@
 //! t5: when a load balancer began to send sessions to the replacements (`steady-state` §5.1).
 //!
-//! Comes from the servers that an `haproxy` probe of the app tells of. A server is a replacement when it was
-//! not in the pool at the last look before the kill, or was seen to leave it since; it is in rotation when it
-//! is up and has had a session. Nothing links a server to a task but that: where several kills are open, the
-//! first server to come goes to the first kill.
+//! Comes from the servers that an `haproxy` probe of the app tells of. A server is new when it was not in the
+//! pool at the last look before the kill, or was seen to leave it since; it is in rotation when it is up and
+//! has had a session. marathon-lb names its servers by where a task listens, which links them to the
+//! replacements that Marathon's rows show. Where names say nothing, the first new server goes to the first kill.
 
+use super::stages::Replaced;
 use crate::model::experiment::{Group, Hypothesis, Pooled, Sample, Source};
-use crate::model::ids::ProbeName;
+use crate::model::ids::{AppId, ProbeName};
 use crate::model::plan::Plan;
 use crate::model::run::Intent;
 use chrono::{DateTime, Utc};
@@ -22,19 +23,37 @@ pub(super) struct Rotation {
 }
 
 /// One for each kill, in order; `None` where nobody looked at a pool before the kill, or where it is not known
-/// whose pool it is, because the run hits several apps.
-pub(super) fn rotations(plan: &Plan, kills: &[&Intent], samples: &[Sample]) -> Vec<Option<Rotation>> {
+/// whose pool it is, because the run hits several apps. `replaced` has a row for each kill as well.
+pub(super) fn rotations(
+    plan: &Plan,
+    kills: &[&Intent],
+    replaced: &BTreeMap<&AppId, Vec<Replaced>>,
+    samples: &[Sample],
+) -> Vec<Option<Rotation>> {
     let unknown = || vec![None; kills.len()];
     let Some(probe) = of_the_app(&plan.hypothesis).filter(|_| !plan.apps.are_several()) else {
         return unknown();
     };
     let mut looks: Vec<&Sample> = samples.iter().filter(|s| s.probe == *probe).collect();
     looks.sort_by_key(|sample| sample.at);
+    let rows = plan.apps.ids().next().and_then(|app| replaced.get(app));
+    let addresses = |kill: usize| -> Vec<&str> {
+        let row = rows.and_then(|rows| rows.get(kill));
+        let known = row.into_iter().flat_map(|row| &row.addresses);
+        known.flatten().map(String::as_str).collect()
+    };
+    let told = looks.iter().filter_map(|look| look.reading.detail());
+    let names: BTreeSet<&str> = told.flat_map(|d| &d.pool).map(|s| s.server.as_str()).collect();
+    // Some names are of replacements: then all of them are of what their addresses say.
+    let named = (0..kills.len())
+        .flat_map(addresses)
+        .any(|address| names.iter().any(|name| is_at(name, address)));
     let mut taken: BTreeSet<&str> = BTreeSet::new();
     let mut open = false;
     kills
         .iter()
-        .map(|kill| {
+        .enumerate()
+        .map(|(index, kill)| {
             let mut pool: BTreeMap<&str, Pooled> = BTreeMap::new();
             let (before, after) = looks.split_at(looks.partition_point(|look| look.at <= kill.at));
             before.iter().for_each(|look| apply(&mut pool, look));
@@ -42,28 +61,64 @@ pub(super) fn rotations(plan: &Plan, kills: &[&Intent], samples: &[Sample]) -> V
                 return None;
             }
             let mut old: BTreeSet<&str> = pool.keys().copied().collect();
-            let by_order = open;
-            let mut at = None;
+            let own = addresses(index);
+            let by_address = named && own.len() == kill.targets.len();
+            let others: Vec<&str> = (0..kills.len())
+                .filter(|other| *other != index)
+                .flat_map(addresses)
+                .collect();
+            let at_one_of =
+                |name: &str, addresses: &[&str]| addresses.iter().any(|address| is_at(name, address));
+            let may_be_its_own = |name: &str| {
+                let anothers = taken.contains(name) || named && at_one_of(name, &others);
+                if by_address {
+                    at_one_of(name, &own)
+                } else {
+                    !anothers
+                }
+            };
+            let mut came = None;
             for look in after {
                 apply(&mut pool, look);
                 old.retain(|server| pool.contains_key(server));
-                let new: Vec<&str> = pool
-                    .iter()
-                    .filter(|(server, state)| {
-                        **state == Pooled::Serving && !old.contains(*server) && !taken.contains(*server)
-                    })
+                let serving = pool.iter().filter(|(_, state)| **state == Pooled::Serving);
+                let new: Vec<&str> = serving
                     .map(|(server, _)| *server)
+                    .filter(|server| !old.contains(server) && may_be_its_own(server))
                     .collect();
                 if new.len() >= kill.targets.len() {
-                    taken.extend(new.into_iter().take(kill.targets.len()));
-                    at = Some(look.at);
+                    came = Some((look.at, new));
                     break;
                 }
             }
+            let at = came.as_ref().map(|(at, _)| *at);
+            taken.extend(came.into_iter().flat_map(|(_, new)| new).take(kill.targets.len()));
+            let by_order = open && !by_address;
             open |= at.is_none();
             Some(Rotation { at, by_order })
         })
         .collect()
+}
+
+/// Whether a server is what listens at an address, `host:port`, by the name that marathon-lb gives it: the host, its
+/// IP address where the host is a name, and the port, joined by `_`, which also stands for every other sign than
+/// letters, digits and `-` (marathon-lb, `marathon_lb.py`, `serverName`).
+fn is_at(server: &str, address: &str) -> bool {
+    let Some((host, port)) = address.rsplit_once(':') else {
+        return false;
+    };
+    let plain = |c: char| {
+        if c.is_ascii_alphanumeric() || c == '-' {
+            c
+        } else {
+            '_'
+        }
+    };
+    let host: String = host.chars().map(plain).collect();
+    let between = server
+        .strip_prefix(host.as_str())
+        .and_then(|rest| rest.strip_suffix(port));
+    between.is_some_and(|ip| ip.starts_with('_') && ip.ends_with('_'))
 }
 
 /// The first probe that tells of the servers of the app that is hit. Vantage points take turns in telling, so
@@ -129,7 +184,7 @@ mod tests {
     }
 
     fn found(plan: &Plan, kills: &[Intent], looks: &[Sample]) -> Vec<Option<Rotation>> {
-        rotations(plan, &kills.iter().collect::<Vec<_>>(), looks)
+        rotations(plan, &kills.iter().collect::<Vec<_>>(), &BTreeMap::new(), looks)
     }
 
     const BEFORE: [(&str, Pooled); 2] = [("a", Serving), ("b", Serving)];
@@ -171,6 +226,72 @@ mod tests {
         assert_eq!(times, [Some(at(125.0)), Some(at(140.0))]);
         let never = found(&balanced(2), &kills, &looks[..1]);
         assert!(never[1].unwrap().by_order, "{never:?}");
+    }
+
+    #[test]
+    fn a_server_that_is_named_by_its_address_belongs_to_the_replacement_that_listens_there() {
+        let looks = [
+            look(90.0, &BEFORE),
+            look(125.0, &[("agent7_10_0_0_7_31005", Serving)]),
+            look(130.0, &[("other", Serving)]),
+            look(140.0, &[("agent8_10_0_0_8_31006", Serving)]),
+        ];
+        let kills = [intent(1, 100.0), intent(2, 120.0)];
+        let of = |addresses: [Option<&str>; 2], looks: &[Sample]| -> Vec<_> {
+            let row = |address: Option<&str>| Replaced {
+                addresses: vec![address.map(ToOwned::to_owned)],
+                ..Replaced::default()
+            };
+            let app = "/shop/cart".into();
+            let replaced = BTreeMap::from([(&app, addresses.map(row).to_vec())]);
+            let kills: Vec<_> = kills.iter().collect();
+            let found = rotations(&balanced(2), &kills, &replaced, looks);
+            found
+                .into_iter()
+                .map(|r| r.map(|r| (r.at, r.by_order)).unwrap())
+                .collect()
+        };
+        // The second kill's replacement came first, and another app's server does not matter.
+        let crossed = [Some("agent8:31006"), Some("agent7:31005")];
+        assert_eq!(
+            of(crossed, &looks),
+            [(Some(at(140.0)), false), (Some(at(125.0)), false)]
+        );
+        // The first kill's never came: what came is not its own.
+        assert_eq!(
+            of(crossed, &looks[..3]),
+            [(None, false), (Some(at(125.0)), false)]
+        );
+        // Where no row tells of its replacement, what no other kill can have is its own.
+        assert_eq!(
+            of([None, Some("agent7:31005")], &looks),
+            [(Some(at(130.0)), false), (Some(at(125.0)), false)]
+        );
+        // Names of another kind say nothing, so the order decides.
+        let unnamed = [Some("agent1:31001"), Some("agent2:31002")];
+        assert_eq!(
+            of(unnamed, &looks),
+            [(Some(at(125.0)), false), (Some(at(130.0)), false)]
+        );
+    }
+
+    #[test]
+    fn names_are_told_apart_by_the_whole_host_and_the_whole_port() {
+        assert!(
+            is_at("10_0_6_25_16916", "10.0.6.25:16916"),
+            "an agent known by its address"
+        );
+        assert!(is_at("agent1_192_0_2_1_1024", "agent1:1024"));
+        assert!(is_at("mesos-1_example_192_0_2_1_1024", "mesos-1.example:1024"));
+        for other in [
+            "agent10:1024",
+            "agent:1024",
+            "agent1:24",
+            "agent1:10244",
+            "agent1",
+        ] {
+            assert!(!is_at("agent1_192_0_2_1_1024", other), "{other}");
+        }
     }
 
     #[test]

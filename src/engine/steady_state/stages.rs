@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 const OFFSET_MIN: i64 = 1_000;
 
 /// The replacements of one kill: when the last of them reached each stage, by Marathon's rows.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Replaced {
     /// t2.
     pub staged: Option<DateTime<Utc>>,
@@ -22,6 +22,8 @@ pub(super) struct Replaced {
     pub answering: Option<DateTime<Utc>>,
     /// More than one replacement could have been the one, so the order decided.
     pub by_order: bool,
+    /// Where the replacement of each target listens, as far as that is known.
+    pub addresses: Vec<Option<String>>,
 }
 
 /// Matches the tasks that came after each kill with the tasks it took, for one app, in the order of the kills.
@@ -85,6 +87,7 @@ pub(super) fn replacements(kills: &[&Intent], app: &AppId, health: &[HealthPoint
                 healthy: last(&|task| healthy.get(&task.task).copied()).map(ours),
                 answering: last(&|task| task.answered),
                 by_order,
+                addresses: found.iter().map(|task| (*task)?.address.clone()).collect(),
             }
         })
         .collect()
@@ -170,6 +173,7 @@ mod tests {
             staged: Some(at(staged)),
             started: started.map(at),
             healthy: healthy.map(at),
+            address: None,
             answered: None,
         }
     }
@@ -213,7 +217,8 @@ mod tests {
                 running: Some(at(103.0)),
                 healthy: Some(at(108.0)),
                 answering: None,
-                by_order: false
+                by_order: false,
+                addresses: vec![None],
             }
         );
         assert_eq!((found[1].staged, found[1].by_order), (Some(at(201.0)), false));

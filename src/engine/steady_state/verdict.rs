@@ -9,7 +9,7 @@ mod words;
 use super::groups::{Comparison, Seen, Slot};
 use super::intervals::{self, ERROR};
 use super::recovery::may_have_killed;
-use super::{Tick, latency, later, percent, span};
+use super::{Tick, later, percent, span};
 use crate::model::experiment::{AbortCause, Control, Group, ProbeSpec, Sample};
 use crate::model::ids::ProbeName;
 use crate::model::plan::Plan;
@@ -217,7 +217,7 @@ fn differences(seen: &Seen<'_>, findings: &Findings<'_>, harm: Option<&ControlTh
         .zip(margins.iter().zip(says))
         .map(|((probe, comparison), (margin, says))| {
             let interval = comparison.interval(ERROR);
-            let latency = latency::compare(&comparison.pairs, latency::MARGIN);
+            let latency = comparison.latency(hypothesis.latency_margin());
             let slow_end = latency.map_or(HypothesisResult::Held, |l| l.says);
             let paired = comparison.differences();
             Difference {

@@ -1,6 +1,6 @@
 //! `spec.steadyState` as written.
 
-use super::probe::Probe;
+use super::probe::{Number, Probe};
 use crate::policy::read::{Lasting, Percent, Points, Text, choice, record};
 
 record! {
@@ -97,6 +97,8 @@ record! {
         settle: Lasting,
         /// The difference of bad shares that is tolerated, in percentage points. Default: half of each probe's `share.max`.
         margin: Points,
+        /// How many times as long the slowest 1 % of answers of an `http` probe may take; above 1, up to 100. Default: 1.5.
+        latency_margin: Number,
         /// `parallel`: the app that is left alone.
         control: Text,
         /// `parallel`: the app that is hit; the target may name no other.

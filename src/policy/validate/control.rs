@@ -20,14 +20,22 @@ const PAIRS: u32 = 5;
 const WINDOW: Duration = Duration::from_secs(60);
 const SETTLE: Duration = Duration::from_secs(60);
 
-/// Judges the design and the margin. The design is `None` when it could not be made.
+/// What the verdict compares, and by how much it may differ.
+pub(super) struct Comparing {
+    /// `None` when it could not be made.
+    pub control: Option<Control>,
+    pub margin: Option<Share>,
+    pub latency_margin_percent: Option<u32>,
+}
+
+/// Judges the design and the margins.
 pub(super) fn control_of(
     written: Option<&At<raw::Control>>,
     above: Span,
     every: Duration,
     hold: Duration,
     scribe: &mut Scribe,
-) -> (Option<Control>, Option<Share>) {
+) -> Comparing {
     let at = written.map_or(above, |w| w.at);
     let none = raw::Control::default();
     let raw::Control {
@@ -38,6 +46,7 @@ pub(super) fn control_of(
         window,
         settle,
         margin,
+        latency_margin,
         control,
         experiment,
         reference,
@@ -79,6 +88,18 @@ pub(super) fn control_of(
         );
     }
     let margin = margin.as_ref().map(|m| Share(m.value.0));
+    let latency_margin_percent =
+        latency_margin.as_ref().map(|factor| {
+            let percent = (factor.value.0.as_f64() * 100.0).round();
+            if !(101.0..=10_000.0).contains(&percent) {
+                scribe.error(
+                factor.at,
+                format!("`latencyMargin` is {}; it may be above 1, up to 100", factor.value.0),
+                "write for example `1.5`: the slowest 1 % of answers may take one and a half times as long",
+            );
+            }
+            percent as u32
+        });
     let made = match kind {
         raw::Design::BeforeAfter => Some(Control::BeforeAfter),
         raw::Design::Sham => Some(slots_of(
@@ -117,7 +138,24 @@ pub(super) fn control_of(
             .and_then(|r| app(r, scribe))
             .map(|app| Control::Reference { app }),
     };
-    (made, margin)
+    Comparing {
+        control: made,
+        margin,
+        latency_margin_percent,
+    }
+}
+
+/// A margin for the slow end needs a probe that takes the time of its answers.
+pub(super) fn timed(written: Option<&At<raw::Control>>, probes: &[ProbeSpec], scribe: &mut Scribe) {
+    let margin = written.and_then(|control| control.value.latency_margin.as_ref());
+    let takes_time = |probe: &ProbeSpec| probe.source.parts().iter().any(Source::takes_time);
+    if let Some(margin) = margin.filter(|_| !probes.iter().any(takes_time)) {
+        scribe.error(
+            margin.at,
+            "`latencyMargin` has no meaning here: no probe takes the time of its answers",
+            "give an `http` probe `slowerThan`, or remove it",
+        );
+    }
 }
 
 fn slots_of(

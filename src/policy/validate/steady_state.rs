@@ -1,6 +1,6 @@
 //! `spec.steadyState`: probes, tolerances, and whether the numbers can work at all.
 
-use super::control::{control_of, counterparts};
+use super::control::{control_of, counterparts, timed};
 use super::number;
 use super::probe::{Timing, probe};
 use super::source::may_be_asked;
@@ -175,8 +175,9 @@ pub fn hypothesis(raw: &raw::SteadyState, scribe: &mut Scribe) -> Option<Hypothe
         }
     }
     let probes = made.into_iter().collect::<Option<Vec<_>>>()?;
-    let (control, margin) = control_of(control.as_ref(), place.at, every, recover.hold, scribe);
-    counterparts(list, &probes, control.as_ref(), scribe);
+    let compare = control_of(control.as_ref(), place.at, every, recover.hold, scribe);
+    timed(control.as_ref(), &probes, scribe);
+    counterparts(list, &probes, compare.control.as_ref(), scribe);
     Some(Hypothesis {
         interval: every,
         timeout: patience,
@@ -191,8 +192,9 @@ pub fn hypothesis(raw: &raw::SteadyState, scribe: &mut Scribe) -> Option<Hypothe
         }),
         probes,
         each_task: each_task.as_ref().and_then(|each| each_task_of(each, scribe)),
-        control: control?,
-        margin,
+        control: compare.control?,
+        margin: compare.margin,
+        latency_margin_percent: compare.latency_margin_percent,
     })
 }
 

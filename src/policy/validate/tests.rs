@@ -553,6 +553,21 @@ fn shams_are_the_default_and_add_no_kills() {
         policy(&with("control: { margin: 0.2pp }")).hypothesis.margin,
         Some(Share(2_000))
     );
+    let timed = |margin: &str| {
+        with(&format!("control: {{ latencyMargin: {margin} }}")).replace(
+            "        share: { max",
+            "        slowerThan: 300ms\n        share: { max",
+        )
+    };
+    let written = policy(&timed("1.25")).hypothesis;
+    assert_eq!(written.latency_margin_percent, Some(125));
+    assert_eq!(written.latency_margin(), 1.25);
+    assert_eq!(policy(GOOD).hypothesis.latency_margin(), 1.5);
+    let said = problems(&timed("1"));
+    assert!(
+        said.len() == 1 && said[0].contains("`latencyMargin` is 1; it may be above 1, up to 100"),
+        "{said:?}"
+    );
     let FaultSpec::KillTasks { count, .. } = policy(GOOD).fault else {
         panic!("the good policy kills tasks");
     };
@@ -576,6 +591,10 @@ fn a_design_is_refused_with_its_numbers_when_it_cannot_work() {
     );
     steady("control: { margin: 0pp }", "`margin` may be above 0pp up to 50pp");
     steady("control: { margin: 1% }", "is not a number of percentage points");
+    steady(
+        "control: { latencyMargin: 1.5 }",
+        "`latencyMargin` has no meaning here: no probe takes the time of its answers",
+    );
     steady(
         "control: { design: beforeAfter, real: 5 }",
         "`real` has no meaning in this design",

@@ -346,20 +346,13 @@ fn pairs(difference: &Difference, control: &'static str, experiment: &'static st
     if rows.is_empty() {
         return vec![];
     }
-    let mut told = vec![];
-    if let Some(chance) = difference.chance {
-        told.push(format!(
+    let chance = difference.chance.map(|chance| {
+        format!(
             "If kills did nothing, a mean difference this large would come about by chance in {} of all exchanges of \
              the two slots of each pair.",
             percent(chance)
-        ));
-    }
-    if let Some(smallest) = difference.smallest {
-        told.push(format!(
-            "A difference below about {} would probably have been missed.",
-            points(smallest).trim_start_matches('+')
-        ));
-    }
+        )
+    });
     let mut blocks = vec![
         Block::Text(format!("{}, pair by pair:", difference.probe)),
         Block::Table(Table {
@@ -367,7 +360,7 @@ fn pairs(difference: &Difference, control: &'static str, experiment: &'static st
             rows,
         }),
     ];
-    blocks.extend(told.into_iter().map(Block::Text));
+    blocks.extend(chance.map(Block::Text));
     blocks
 }
 

@@ -111,6 +111,7 @@ fn plan(t: &str) -> Plan {
             )],
             control: Default::default(),
             margin: None,
+            latency_margin_percent: None,
         },
         approval: ApprovalRule {
             mode: ApprovalMode::Required,

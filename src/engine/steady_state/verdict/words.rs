@@ -69,9 +69,13 @@ impl Judged<'_> {
                 HypothesisResult::Disproved => (l.low, "above"),
                 _ => (l.high, "below"),
             };
+            let less = match &self.findings.plan.hypothesis.control {
+                Control::Reference { .. } => ", less what the reference app did meanwhile",
+                _ => "",
+            };
             text += &format!(
-                " Slowest 1 % of answers ({}): from {} {experiment}, from {} {control}; {:.2} times as long, 95 % sure it \
-                 is {side} {sure:.2} (tolerated: {}).",
+                " Slowest 1 % of answers ({}): from {} {experiment}, from {} {control}; {:.2} times as long{less}, 95 % sure \
+                 it is {side} {sure:.2} (tolerated: {}).",
                 d.probe,
                 milliseconds(l.experiment_p99_ms),
                 milliseconds(l.control_p99_ms),
@@ -185,9 +189,16 @@ impl Judged<'_> {
         for (probe, difference) in plan.hypothesis.verdict_probes().zip(&self.differences) {
             let timed = probe.source.parts().iter().any(Source::takes_time);
             if timed && difference.latency.is_none() {
+                let needs = match &plan.hypothesis.control {
+                    Control::Sham { .. } => "five pairs, with a thousand answers in each group",
+                    Control::Parallel { .. } => "25 s, with a thousand answers in each group",
+                    Control::BeforeAfter | Control::Reference { .. } => {
+                        "25 s before the first kill and after it, with a thousand answers on each side"
+                    }
+                };
                 limits.push(format!(
                     "Probe {}: how long its slowest answers took was not compared, only how many were too slow; that \
-                     needs five pairs, with a thousand answers in each group.",
+                     needs {needs}.",
                     probe.name
                 ));
             }

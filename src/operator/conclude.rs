@@ -29,18 +29,18 @@ impl Operator {
             return Ok(Pace::new(Duration::ZERO, "the run is unknown"));
         };
         let report = self.record_of(&known).await;
-        let skipped = if reason.is_empty() {
-            why.to_owned()
-        } else {
-            format!("{reason}: {why}")
-        };
+        // An abort says itself why nothing was killed.
+        let skipped = known.abort.is_none().then(|| match reason {
+            "" => why.to_owned(),
+            reason => format!("{reason}: {why}"),
+        });
         let experiment = known.plan.experiment();
         let earlier = self.book.read(|l| l.earlier_pairs(&experiment)).await;
         let verdict = verdict(&Findings {
             plan: &known.plan,
             intents: &known.intents,
             abort: known.abort.as_ref(),
-            skipped: Some(&skipped),
+            skipped: skipped.as_deref(),
             samples: &report.samples,
             recoveries: &report.recoveries,
             earlier: &earlier,

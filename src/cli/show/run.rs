@@ -3,7 +3,7 @@
 use super::{Out, Tone, clean, facts, span};
 use crate::model::policy::Mode;
 use crate::model::run::{Intent, IntentState, Run};
-use crate::model::verdict::Verdict;
+use crate::model::verdict::{HypothesisResult, Verdict};
 use crate::model::view::RunView;
 
 /// `1 of 2`: tasks that were asked to die, of those planned.
@@ -75,12 +75,10 @@ fn verdict_lines(verdict: &Verdict, out: &Out) -> Vec<String> {
         ))
     }));
     lines.extend((!verdict.about_design.is_empty()).then(|| clean(&verdict.about_design)));
-    lines.extend(
-        verdict
-            .limits
-            .iter()
-            .map(|limit| format!("Could not have seen: {}", clean(limit))),
-    );
+    if verdict.hypothesis != HypothesisResult::NotTested && !verdict.limits.is_empty() {
+        lines.push("What this run could not have seen:".to_owned());
+        lines.extend(verdict.limits.iter().map(|limit| format!("  • {}", clean(limit))));
+    }
     lines
 }
 

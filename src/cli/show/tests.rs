@@ -557,7 +557,8 @@ fn describe_tells_the_whole_story() {
     Held: /shop/cart stayed within its limits when 1 of 4 tasks was killed.
     Stayed within limits: yes (peak 0.4 %, limit 1 %).
       checkout: bad 0 of 60 in control, 1 of 250 in experiment; held
-    Could not have seen: failures shorter than 1 s
+    What this run could not have seen:
+      • failures shorter than 1 s
 
     Report
       /var/lib/heartbreak/reports/r-7Q2MK4XN/report.html

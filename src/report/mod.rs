@@ -192,36 +192,51 @@ mod tests {
         }
     }
 
-    /// The judges are Python packages that `tests/run` installs, for the Python that `JUDGES_PYTHON` names.
-    #[tokio::test]
-    async fn tools_that_nobody_here_wrote_read_every_export() {
+    /// What a judge of `tests/judges` says of every sample. Judges and what they need are installed by `tests/run`, which
+    /// names the Python that has them in `JUDGES_PYTHON`; CI does not forgive their absence.
+    async fn judged(by: &str) -> Option<String> {
         let Some(python) = std::env::var_os("JUDGES_PYTHON") else {
             assert!(
                 std::env::var_os("CI").is_none(),
-                "CI lets others judge the exports: JUDGES_PYTHON is not set"
+                "CI lets others judge the reports: JUDGES_PYTHON is not set"
             );
-            eprintln!("the exports are not judged: `tests/run` does that");
-            return;
+            eprintln!("the reports are not judged: `tests/run` does that");
+            return None;
         };
         let dir = tempfile::tempdir().unwrap();
         let files = Files::new(dir.path());
         let mut judge = std::process::Command::new(python);
-        judge.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/judges/reports.py"));
+        judge.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/judges").join(by));
         for report in sample::all() {
             files.write(&report).await.unwrap();
             judge.arg(dir.path().join(report.run.as_str()));
         }
         let judged = judge.output().unwrap();
-        let said = String::from_utf8_lossy(&judged.stdout);
+        let said = String::from_utf8_lossy(&judged.stdout).into_owned();
         assert!(
             judged.status.success(),
             "{said}{}",
             String::from_utf8_lossy(&judged.stderr)
         );
         assert_eq!(said.lines().count(), sample::all().len(), "{said}");
+        Some(said)
+    }
+
+    #[tokio::test]
+    async fn tools_that_nobody_here_wrote_read_every_export() {
+        let Some(said) = judged("reports.py").await else { return };
         assert!(said.contains(
             "r-0D15PR0V: 4 tests, 2 failures, 1 errors, 0 skipped; journal aborted, deviated True"
         ));
+    }
+
+    #[tokio::test]
+    async fn a_browser_shows_every_page_within_its_screen_and_prints_it_on_two_sheets() {
+        let Some(said) = judged("browser.py").await else { return };
+        assert!(
+            said.contains("r-7Q2MK4XN: fits 360, 768, 1280 px; 2 when printed"),
+            "{said}"
+        );
     }
 
     #[tokio::test]

@@ -6,9 +6,13 @@
 mod statistics;
 
 use statistics::dice::Dice;
-use statistics::page::{COLUMNS, DELAYS, FALSE_ABORTS, FALSE_RUNS, LATENCY, LONG_RUN, STEPS, WANDER};
-use statistics::rules::{Default, Robust, Rule};
-use statistics::{Noise, RUN, Step, delays, false_aborts, in_parallel, quantile, slow_share};
+use statistics::latency::{Latencies, Wander, Watch};
+use statistics::page::{
+    COLUMNS, DEFAULT_LATENCY, DEFAULT_TOLERANCE, DELAYS, FALSE_ABORTS, FALSE_RUNS, LATENCY, LONG_RUN, ONCE,
+    RISES, STEPS, TRAFFIC, WANDER,
+};
+use statistics::rules::Default;
+use statistics::{Noise, RUN, Step, delays, delays_of, false_aborts, firing, quantile};
 use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -19,6 +23,7 @@ fn main() {
     false_table(FALSE_RUNS / tenth);
     long_run(tenth);
     delay_table(2_000 / tenth);
+    once_table(2_000 / tenth);
     latency_table(2_000 / tenth);
     wander_table(FALSE_RUNS / tenth);
 }
@@ -101,53 +106,99 @@ fn seconds(value: Option<f64>) -> String {
     value.map_or_else(|| "-".to_owned(), |value| format!("{value}"))
 }
 
-fn latency_table(runs: u32) {
-    println!(
-        "## Seconds from a rise of all latencies to the abort, batch-robust, median; ours (the page's)\n"
-    );
-    println!("| L / p99 | requests a second | rise | median |");
-    println!("| --- | --- | --- | --- |");
-    for (tolerance, observed, factor, theirs) in LATENCY {
-        let step = Step {
-            observed: *observed,
-            clean: 60,
-            before: slow_share(*tolerance, 1.0, 0.0),
-            after: slow_share(*tolerance, *factor, 0.0),
-            most: RUN,
-        };
-        let all = delays(step, runs, || Robust::every(SECOND));
-        println!(
-            "| {tolerance} | {observed} | x{factor} | {} ({theirs}) |",
-            seconds(quantile(&all, 0.5).map(f64::from))
-        );
+fn once_table(runs: u32) {
+    println!("## Seconds to the abort in other worlds, median, {runs} runs; ours (the page's)\n");
+    println!("| rule and step | median |");
+    println!("| --- | --- |");
+    for row in ONCE {
+        let ours = quantile(&delays(row.step, runs, row.make), 0.5);
+        let ours = ours.map_or_else(|| "never".to_owned(), |seconds| seconds.to_string());
+        println!("| {} | {ours} ({}) |", row.what, row.says);
     }
     println!();
 }
 
+fn latency_table(runs: u32) {
+    println!("## Latency, L / p99 = 1.25; at 20, 100 and 1,000 requests a second; ours (the page's)\n");
+    let names: Vec<&str> = RISES.iter().map(|(name, _)| *name).collect();
+    println!(
+        "| rule | false aborts, per cent of {runs} runs | seconds to the abort, median, {} |",
+        names.join(" | ")
+    );
+    println!("| --- | --- | --- | --- | --- | --- |");
+    for row in LATENCY {
+        let fires = TRAFFIC.map(|observed| {
+            let fired = firing(runs, || {
+                let mut rule = (row.make)();
+                move |dice: &mut Dice| rule.look(Latencies::USUAL, observed, dice)
+            });
+            format!("{:.1}", 100.0 * f64::from(fired) / f64::from(runs))
+        });
+        let cells: Vec<String> = RISES
+            .iter()
+            .zip(row.delays)
+            .map(|((_, rise), theirs)| beside(medians(row.make, row.clean, *rise, runs), theirs))
+            .collect();
+        println!(
+            "| {} | {} | {} |",
+            row.rule,
+            beside(fires, row.fires),
+            cells.join(" | ")
+        );
+    }
+    println!("\nThe same for batch-robust with the default, L / p99 = 1.5\n");
+    println!("| rise | median |");
+    println!("| --- | --- |");
+    for (factor, theirs) in DEFAULT_LATENCY {
+        let ours = medians(DEFAULT_TOLERANCE, 60, Latencies::all(*factor), runs);
+        println!("| x{factor} | {} |", beside(ours, *theirs));
+    }
+    println!();
+}
+
+/// Median seconds to the abort, for each traffic.
+fn medians(make: fn() -> Box<dyn Watch>, clean: u32, rise: Latencies, runs: u32) -> [String; 3] {
+    TRAFFIC.map(|observed| {
+        let all = delays_of((clean, RUN), runs, || {
+            let mut rule = make();
+            move |dice: &mut Dice, after: bool| {
+                rule.look(if after { rise } else { Latencies::USUAL }, observed, dice)
+            }
+        });
+        seconds(quantile(&all, 0.5).map(f64::from))
+    })
+}
+
+/// `1, 2, 3 (1, 2, 4)`.
+fn beside(ours: [String; 3], theirs: [f64; 3]) -> String {
+    format!(
+        "{} ({})",
+        ours.join(", "),
+        theirs.map(|x| x.to_string()).join(", ")
+    )
+}
+
 fn wander_table(runs: u32) {
     println!(
-        "## False aborts when all latencies wander slowly, batch-robust, per cent of {runs} runs; ours (the page's)\n"
+        "## False aborts when all latencies wander slowly, per cent of {runs} runs; ours (the page's)\n"
     );
-    println!("| L / p99 | requests a second | standard deviation | false aborts |");
+    println!("| rule | requests a second | standard deviation | false aborts |");
     println!("| --- | --- | --- | --- |");
-    for (tolerance, observed, deviation, theirs) in WANDER {
-        let fires = |seed: u32| {
-            let (mut dice, mut rule) = (Dice::new(u64::from(seed)), Robust::every(SECOND));
-            let mut wander = deviation * dice.normal();
-            (0..RUN).any(|_| {
-                // φ = 0.95, scaled so that the deviation stays what it is.
-                wander = 0.95 * wander + deviation * (1.0_f64 - 0.95 * 0.95).sqrt() * dice.normal();
-                rule.take(
-                    *observed,
-                    dice.binomial(*observed, slow_share(*tolerance, 1.0, wander)),
-                )
-            })
-        };
-        let fired: u32 = in_parallel(runs, |seed| u32::from(fires(seed))).iter().sum();
+    for row in WANDER {
+        let fired = firing(runs, || {
+            let (mut rule, mut wander) = ((row.make)(), Wander::new(row.deviation));
+            move |dice: &mut Dice| {
+                let now = wander.next(dice);
+                rule.look(now, row.observed, dice)
+            }
+        });
         println!(
-            "| {tolerance} | {observed} | {:.0} % | {:.2} ({theirs}) |",
-            deviation * 100.0,
-            100.0 * f64::from(fired) / f64::from(runs)
+            "| {} | {} | {:.0} % | {:.2} ({}) |",
+            row.rule,
+            row.observed,
+            row.deviation * 100.0,
+            100.0 * f64::from(fired) / f64::from(runs),
+            row.fires
         );
     }
     println!();

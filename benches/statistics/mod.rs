@@ -11,7 +11,9 @@
 )]
 
 pub mod dice;
+pub mod kayenta;
 pub mod latency;
+pub mod latency_verdicts;
 pub mod page;
 pub mod rules;
 pub mod sums;

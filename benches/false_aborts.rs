@@ -8,11 +8,12 @@ mod statistics;
 use statistics::dice::Dice;
 use statistics::latency::{Latencies, Wander, Watch};
 use statistics::page::{
-    COLUMNS, DEFAULT_LATENCY, DEFAULT_TOLERANCE, DELAYS, FALSE_ABORTS, FALSE_RUNS, LATENCY, LONG_RUN, ONCE,
-    RISES, STEPS, TRAFFIC, WANDER,
+    BLIND, COLUMNS, DEFAULT_LATENCY, DEFAULT_TOLERANCE, DELAYS, DIPS, FALSE_ABORTS, FALSE_RUNS, LATENCY,
+    LONG_RUN, ONCE, RELATIVE, RISES, SLOWED, STEPS, TOGETHER, TRAFFIC, WANDER, WORSE,
 };
-use statistics::rules::Default;
-use statistics::{Noise, RUN, Step, delays, delays_of, false_aborts, firing, quantile};
+use statistics::rules::{Default, Robust, Rule};
+use statistics::watched::Watched;
+use statistics::{Noise, RUN, Step, delays, delays_of, false_aborts, firing, in_parallel, quantile};
 use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -26,6 +27,9 @@ fn main() {
     once_table(2_000 / tenth);
     latency_table(2_000 / tenth);
     wander_table(FALSE_RUNS / tenth);
+    dip_table(2_000 / tenth);
+    blind_table(1_000 / tenth);
+    control_table(400 / tenth);
 }
 
 fn false_table(runs: u32) {
@@ -202,4 +206,132 @@ fn wander_table(runs: u32) {
         );
     }
     println!();
+}
+
+fn dip_table(runs: u32) {
+    println!("## A declared dip of 25 % for 5 s, {runs} runs; ours (the page's)\n");
+    println!("| after a kill | runs that abort, median second of the abort |");
+    println!("| --- | --- |");
+    for (share, lasts, theirs) in DIPS {
+        let all = delays_of((0, 60), runs, || {
+            let (mut watched, mut second) = (Watched::dip(25, 5), 0);
+            move |dice: &mut Dice, _| {
+                second += 1;
+                watched.second(dice, if second <= *lasts { *share } else { 0.001 }, 0.001)
+            }
+        });
+        let fired: Vec<u32> = all.iter().copied().filter(|at| *at != u32::MAX).collect();
+        println!(
+            "| {} % bad for {lasts} s | {:.1} %, {} s ({theirs}) |",
+            share * 100.0,
+            100.0 * fired.len() as f64 / f64::from(runs),
+            seconds(quantile(&fired, 0.5).map(f64::from))
+        );
+    }
+    println!();
+}
+
+fn blind_table(hours: u32) {
+    println!("## Missed samples; ours (the page's)\n");
+    println!("| in a row that abort | chance of a miss | aborts an hour, in {hours} hours |");
+    println!("| --- | --- | --- |");
+    for (missed, chance, theirs) in BLIND {
+        let aborts: u32 = in_parallel(hours, |seed| {
+            let (mut dice, mut watched) = (Dice::new(u64::from(seed)), Watched::blind_after(*missed));
+            (0..3_600)
+                .map(|_| {
+                    let aborts = if dice.share() < *chance {
+                        watched.missed()
+                    } else {
+                        watched.fine()
+                    };
+                    if aborts {
+                        watched = Watched::blind_after(*missed);
+                    }
+                    u32::from(aborts)
+                })
+                .sum::<u32>()
+        })
+        .iter()
+        .sum();
+        println!(
+            "| {missed} | {} % | {:.4} ({theirs}) |",
+            chance * 100.0,
+            f64::from(aborts) / f64::from(hours)
+        );
+    }
+    println!("\n| chance of a miss | seconds from 0.1 -> 5 % to the abort, median |");
+    println!("| --- | --- |");
+    for (chance, theirs) in SLOWED {
+        let all = delays_of((60, RUN), hours, || {
+            let mut rule = Robust::every(SECOND);
+            move |dice: &mut Dice, after: bool| {
+                let bad = dice.binomial(100, if after { 0.05 } else { 0.001 });
+                dice.share() >= *chance && rule.take(100, bad)
+            }
+        });
+        println!(
+            "| {} % | {} ({theirs}) |",
+            chance * 100.0,
+            seconds(quantile(&all, 0.5).map(f64::from))
+        );
+    }
+    println!();
+}
+
+fn control_table(runs: u32) {
+    println!("## Beside a control group, 0.1 -> 2, 5, 20 %, {runs} runs; ours (the page's)\n");
+    println!("| | both step: fires, per cent of runs | only the experiment steps: seconds, median |");
+    println!("| --- | --- | --- |");
+    for (window, together, alone) in RELATIVE {
+        control_row(
+            &format!("limit follows twice the control's last {window} s"),
+            runs,
+            (together, alone),
+            || {
+                let mut watched = Watched::relative(*window);
+                move |dice: &mut Dice, experiment, control| watched.second(dice, experiment, control)
+            },
+        );
+    }
+    control_row("gauge: the experiment is worse", runs, WORSE, || {
+        let mut watched = Watched::absolute();
+        move |dice: &mut Dice, experiment, control| {
+            watched.second(dice, experiment, control);
+            watched.is_worse()
+        }
+    });
+    println!();
+}
+
+fn control_row<F: FnMut(&mut Dice, f64, f64) -> bool>(
+    what: &str,
+    runs: u32,
+    (together, alone): (&str, &str),
+    begin: impl Fn() -> F + Sync,
+) {
+    let ours = |both: bool| {
+        TOGETHER
+            .map(|after| {
+                let all = delays_of((60, RUN), runs, || {
+                    let mut second = begin();
+                    move |dice: &mut Dice, stepped: bool| {
+                        let share = |steps: bool| if stepped && steps { after } else { 0.001 };
+                        second(dice, share(true), share(both))
+                    }
+                });
+                let fired = all.iter().filter(|at| **at != u32::MAX).count();
+                if both {
+                    format!("{:.1}", 100.0 * fired as f64 / all.len() as f64)
+                } else {
+                    seconds(quantile(&all, 0.5).map(f64::from))
+                }
+            })
+            .join(", ")
+    };
+    println!(
+        "| {what} | {} ({together}) | {} ({alone}) |",
+        ours(true),
+        ours(false)
+    );
 }

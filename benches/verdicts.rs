@@ -4,6 +4,7 @@
 mod statistics;
 
 use statistics::latency_verdicts::{self, FACTORS, latency_verdicts};
+use statistics::shams::{BACKGROUNDS, EFFECTS, shams};
 use statistics::verdicts::{DIFFERENCES, TABLE, passing, verdicts};
 
 fn main() {
@@ -14,6 +15,7 @@ fn main() {
     };
     error_table(2_000 / tenth, 400 / tenth);
     latency_table(100 / tenth);
+    sham_table(2_000 / tenth);
 }
 
 fn error_table(runs: u32, judged: u32) {
@@ -70,6 +72,19 @@ fn latency_table(runs: u32) {
             row.blocks,
             cells.join(" | ")
         );
+    }
+}
+
+fn sham_table(runs: u32) {
+    println!(
+        "\nFour pairs of a kill and a sham: held/disproved/difference found, per cent of {runs} runs; margin half a point; ours (the page's)\n"
+    );
+    let names: Vec<&str> = BACKGROUNDS.iter().map(|(name, _)| *name).collect();
+    println!("| after a kill | {} | the page |", names.join(" | "));
+    println!("| --- | --- | --- | --- | --- | --- |");
+    for (effect, share, lasts, theirs) in EFFECTS {
+        let cells = BACKGROUNDS.map(|(_, background)| say(shams(background, share, lasts, runs)));
+        println!("| {effect} | {} | {theirs} |", cells.join(" | "));
     }
 }
 

@@ -16,8 +16,10 @@ pub mod latency;
 pub mod latency_verdicts;
 pub mod page;
 pub mod rules;
+pub mod shams;
 pub mod sums;
 pub mod verdicts;
+pub mod watched;
 
 use dice::Dice;
 use rules::Rule;

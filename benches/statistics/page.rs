@@ -4,11 +4,13 @@ mod delays;
 mod errors;
 mod latency;
 mod sentences;
+mod watch;
 
 pub use delays::*;
 pub use errors::*;
 pub use latency::*;
 pub use sentences::*;
+pub use watch::*;
 
 use std::time::Duration;
 

@@ -28,8 +28,8 @@ fn main() {
     latency_table(2_000 / tenth);
     wander_table(FALSE_RUNS / tenth);
     dip_table(2_000 / tenth);
-    blind_table(1_000 / tenth);
-    control_table(400 / tenth);
+    blind_table(500 / tenth);
+    control_table(300 / tenth);
 }
 
 fn false_table(runs: u32) {

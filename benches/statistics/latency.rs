@@ -57,8 +57,8 @@ impl Latencies {
         }
     }
 
-    /// The 99 % quantile of so many requests, as ln of its ratio to the usual one: the request at rank `⌈0.99 n⌉`, whose
-    /// place in the distribution is Beta(rank, n - rank + 1).
+    /// The 99 % quantile of so many requests, as ln of its ratio to the usual one: the request at rank `⌈0.99 n⌉`,
+    /// whose place in the distribution is Beta(rank, n - rank + 1).
     pub fn p99(self, observed: u32, dice: &mut Dice) -> f64 {
         let rank = (99 * observed).div_ceil(100);
         let place = dice.beta(f64::from(rank), f64::from(observed - rank + 1));

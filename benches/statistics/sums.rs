@@ -81,8 +81,8 @@ pub struct Requests {
 impl Requests {
     /// mSPRT: `Λ <- Λ · LR` from one start, fires at 1/α = 100.
     ///
-    /// At the limit and 20 requests a second it fires in 0.3 % of runs, on the page in 0.1 %; everything else fits. Of
-    /// the slowest step (2 %) the page gives no 95 % quantile; ours is about 410 s.
+    /// At the limit and 20 requests a second it fires in some 0.35 % of runs, on the page in 0.1 %; everything else fits.
+    /// Of the slowest step (2 %) the page gives no 95 % quantile; ours is about 410 s.
     pub fn single_start() -> Self {
         Self {
             logs: [0.0; ALTERNATIVES.len()],

@@ -178,7 +178,7 @@ fn verdicts_fall_as_often_as_published() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
-/// The judge that the verdicts stand beside is as blind as published: two points more errors pass at 20 requests a second.
+/// The judge that the verdicts stand beside is as blind as published: at 20 requests a second two points more pass.
 #[test]
 fn the_other_judge_passes_as_often_as_published() {
     use statistics::kayenta::passes;

@@ -1,7 +1,7 @@
 //! Figures of the whole watch at a hundred requests a second: dips (§4.1), blindness (§2.5), control groups (§3.2).
 
-/// A dip of 25 % is declared for 5 s. Bad share after a kill, seconds of it, runs that abort in per cent, median second of
-/// the abort.
+/// A dip of 25 % is declared for 5 s. Bad share after a kill, seconds of it, runs that abort in per cent, median second
+/// of the abort.
 pub const DIPS: &[(f64, u32, &str)] = &[
     (0.1, 5, "0 %"),
     (0.25, 5, "0 %"),

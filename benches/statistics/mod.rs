@@ -5,14 +5,21 @@
 
 #![allow(
     dead_code,
+    unused_imports,
     clippy::allow_attributes,
     reason = "each of its users takes a part"
 )]
 
 pub mod dice;
+pub mod kayenta;
+pub mod latency;
+pub mod latency_verdicts;
 pub mod page;
 pub mod rules;
+pub mod shams;
+pub mod sums;
 pub mod verdicts;
+pub mod watched;
 
 use dice::Dice;
 use rules::Rule;
@@ -69,12 +76,20 @@ impl Stream {
 
 /// In how many of the runs a rule fires within [`RUN`] samples of noise.
 pub fn false_aborts<R: Rule>(noise: Noise, observed: u32, runs: u32, rule: impl Fn() -> R + Sync) -> u32 {
-    let fires = |seed: u64| {
-        let (mut dice, mut stream, mut rule) = (Dice::new(seed), Stream::new(noise, observed), rule());
-        (0..RUN).any(|_| rule.take(observed, stream.next(&mut dice)))
+    firing(runs, || {
+        let (mut stream, mut rule) = (Stream::new(noise, observed), rule());
+        move |dice: &mut Dice| rule.take(observed, stream.next(dice))
+    })
+}
+
+/// The same for whatever `begin` makes for each run: it takes one sample with the dice of the run and says whether it
+/// fires.
+pub fn firing<F: FnMut(&mut Dice) -> bool>(runs: u32, begin: impl Fn() -> F + Sync) -> u32 {
+    let fires = |seed: u32| {
+        let (mut dice, mut sample) = (Dice::new(u64::from(seed)), begin());
+        (0..RUN).any(|_| sample(&mut dice))
     };
-    let fired = in_parallel(runs, |seed| u32::from(fires(u64::from(seed))));
-    fired.iter().sum()
+    in_parallel(runs, |seed| u32::from(fires(seed))).iter().sum()
 }
 
 /// A step of the bad share after a clean stretch.
@@ -92,13 +107,28 @@ pub struct Step {
 /// How many samples after the step a rule fires, for every run that did not fire before, sorted; the ones that never
 /// fired count as [`u32::MAX`].
 pub fn delays<R: Rule>(step: Step, runs: u32, rule: impl Fn() -> R + Sync) -> Vec<u32> {
+    delays_of((step.clean, step.most), runs, || {
+        let mut rule = rule();
+        move |dice: &mut Dice, after: bool| {
+            let share = if after { step.after } else { step.before };
+            rule.take(step.observed, dice.binomial(step.observed, share))
+        }
+    })
+}
+
+/// The same for whatever `begin` makes for each run: it takes one sample with the dice of the run, before or after the
+/// step, and says whether it fires.
+pub fn delays_of<F: FnMut(&mut Dice, bool) -> bool>(
+    (clean, most): (u32, u32),
+    runs: u32,
+    begin: impl Fn() -> F + Sync,
+) -> Vec<u32> {
     let one = |seed: u32| {
-        let (mut dice, mut rule) = (Dice::new(u64::from(seed) + 7_000_000), rule());
-        let n = step.observed;
-        if (0..step.clean).any(|_| rule.take(n, dice.binomial(n, step.before))) {
+        let (mut dice, mut sample) = (Dice::new(u64::from(seed) + 7_000_000), begin());
+        if (0..clean).any(|_| sample(&mut dice, false)) {
             return None;
         }
-        let fired = (1..=step.most).find(|_| rule.take(n, dice.binomial(n, step.after)));
+        let fired = (1..=most).find(|_| sample(&mut dice, true));
         Some(fired.unwrap_or(u32::MAX))
     };
     let mut all: Vec<u32> = in_parallel(runs, one).into_iter().flatten().collect();
@@ -129,13 +159,4 @@ pub fn in_parallel<T: Send>(runs: u32, work: impl Fn(u32) -> T + Sync) -> Vec<T>
             .flat_map(|worker| worker.join().expect("a simulation does not panic"))
             .collect()
     })
-}
-
-/// The chance that a log-normal latency with median 20 ms and 99 % quantile 200 ms, made longer by `factor`, is above
-/// `tolerance` times that quantile; `wander` shifts the logarithm of all latencies.
-pub fn slow_share(tolerance: f64, factor: f64, wander: f64) -> f64 {
-    use statrs::distribution::{ContinuousCDF, Normal};
-    let sigma = 10.0_f64.ln() / 2.326;
-    let line = (tolerance * 10.0).ln();
-    1.0 - Normal::standard().cdf((line - factor.ln() - wander) / sigma)
 }

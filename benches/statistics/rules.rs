@@ -22,25 +22,31 @@ impl Rule for Box<dyn Rule> {
 }
 
 /// The detector alone: "SR, batch-robust".
-pub struct Robust(Detector);
+pub struct Robust {
+    detector: Detector,
+    limit: Share,
+}
 
 impl Robust {
-    /// For samples this far apart, α = 1 % in ten minutes.
+    /// For samples this far apart, limit 1 %, α = 1 % in ten minutes.
     pub fn every(interval: Duration) -> Self {
-        Self(Detector::new(
-            Share::percent(1),
-            1,
-            Duration::from_secs(600),
-            interval,
-        ))
+        Self::with(Share::percent(1), Share::percent(1), interval)
+    }
+
+    /// For samples this far apart, with this limit, and this chance of a false abort in ten minutes.
+    pub fn with(limit: Share, alpha: Share, interval: Duration) -> Self {
+        Self {
+            detector: Detector::new(alpha, 1, Duration::from_secs(600), interval),
+            limit,
+        }
     }
 }
 
 impl Rule for Robust {
     fn take(&mut self, observed: u32, bad: u32) -> bool {
-        self.0
-            .take(f64::from(bad) / f64::from(observed), Share::percent(1));
-        self.0.fires()
+        self.detector
+            .take(f64::from(bad) / f64::from(observed), self.limit);
+        self.detector.fires()
     }
 }
 
@@ -50,6 +56,11 @@ pub struct Default(Robust);
 impl Default {
     pub fn every(interval: Duration) -> Self {
         Self(Robust::every(interval))
+    }
+
+    /// See [`Robust::with`].
+    pub fn with(limit: Share, alpha: Share, interval: Duration) -> Self {
+        Self(Robust::with(limit, alpha, interval))
     }
 }
 
@@ -104,18 +115,21 @@ impl Rule for Ewma {
     }
 }
 
-/// The pooled share of every one of some windows is above a line. A window counts once it is full.
+/// The pooled share of every one of some windows is above a line.
 pub struct Windows {
     lengths: &'static [usize],
     line: f64,
+    /// Looks from this many samples on, at what there is by then.
+    from: usize,
     last: VecDeque<(u32, u32)>,
 }
 
 impl Windows {
-    pub fn new(lengths: &'static [usize], line: f64) -> Self {
+    pub fn new(lengths: &'static [usize], line: f64, from: usize) -> Self {
         Self {
             lengths,
             line,
+            from,
             last: VecDeque::new(),
         }
     }
@@ -137,7 +151,7 @@ impl Rule for Windows {
                 .fold((0, 0), |(n, k), (observed, bad)| (n + observed, k + bad));
             f64::from(k) > self.line * f64::from(n)
         };
-        self.last.len() == longest && self.lengths.iter().all(|length| above(*length))
+        self.last.len() >= self.from && self.lengths.iter().all(|length| above(*length))
     }
 }
 
@@ -175,15 +189,20 @@ impl Rule for Total {
     }
 }
 
-/// The share of bad samples since the start is 10 % or more: Chaos Toolkit's ratio.
+/// The share of bad samples since the start has reached a line: Chaos Toolkit's ratio.
 pub struct Cumulative {
+    percent: u32,
     bad: u32,
     all: u32,
 }
 
 impl Cumulative {
-    pub fn new() -> Self {
-        Self { bad: 0, all: 0 }
+    pub fn percent(percent: u32) -> Self {
+        Self {
+            percent,
+            bad: 0,
+            all: 0,
+        }
     }
 }
 
@@ -191,6 +210,6 @@ impl Rule for Cumulative {
     fn take(&mut self, observed: u32, bad: u32) -> bool {
         self.all += 1;
         self.bad += u32::from(f64::from(bad) > LIMIT * f64::from(observed));
-        10 * self.bad >= self.all
+        100 * self.bad >= self.percent * self.all
     }
 }

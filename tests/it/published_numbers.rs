@@ -177,3 +177,28 @@ fn verdicts_fall_as_often_as_published() {
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
+
+/// The judge that the verdicts stand beside is as blind as published: at 20 requests a second two points more pass.
+#[test]
+fn the_other_judge_passes_as_often_as_published() {
+    use statistics::kayenta::passes;
+    use statistics::verdicts::{DIFFERENCES, TABLE, passing};
+    assert!(passes(&[0, 1, 2], &[2, 0, 1]), "identical data pass");
+    assert!(passes(&[1; 50], &[2; 50]), "fewer errors are no increase");
+    assert!(!passes(&[5; 50], &[1; 50]));
+    const RUNS: u32 = 40;
+    for row in TABLE.iter().filter(|row| row.per_second == 20) {
+        for (difference, theirs) in DIFFERENCES.iter().zip(row.passes) {
+            let ours = passing(row.seconds, row.per_second, *difference, RUNS);
+            // Four standard deviations of ours and of some 300 runs of the page's; two runs where all pass or none.
+            let p = theirs / 100.0;
+            let deviation = (p * (1.0 - p) * (1.0 / f64::from(RUNS) + 1.0 / 300.0)).sqrt() * 100.0;
+            assert!(
+                (ours - theirs).abs() <= (4.0 * deviation).max(5.0),
+                "{} s x {}/s, +{difference}: {ours:.0} % pass, published {theirs} %",
+                row.seconds,
+                row.per_second
+            );
+        }
+    }
+}

@@ -57,8 +57,8 @@ fn latency_table(runs: u32) {
         "\nThe slow end, held/disproved/inconclusive, per cent of {runs} runs; margin x{}; ours (the page's)\n",
         latency_verdicts::MARGIN
     );
-    println!("| per group | blocks | x1 | x1.25 (margin) | x1.5 | x2 |");
-    println!("| --- | --- | --- | --- | --- | --- |");
+    println!("| compared | per group | blocks | x1 | x1.25 (margin) | x1.5 | x2 |");
+    println!("| --- | --- | --- | --- | --- | --- | --- |");
     for row in latency_verdicts::TABLE {
         let cells: Vec<String> = FACTORS
             .iter()
@@ -66,7 +66,8 @@ fn latency_table(runs: u32) {
             .map(|(factor, theirs)| format!("{} ({theirs})", say(latency_verdicts(row, *factor, runs))))
             .collect();
         println!(
-            "| {} s x {}/s | {} | {} |",
+            "| {:?} | {} s x {}/s | {} | {} |",
+            row.groups,
             row.seconds,
             row.per_second,
             row.blocks,

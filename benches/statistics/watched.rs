@@ -48,6 +48,7 @@ fn hypothesis() -> Hypothesis {
             experiment: "/shop/cart".into(),
         },
         margin: None,
+        latency_margin_percent: None,
     }
 }
 

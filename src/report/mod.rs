@@ -206,7 +206,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let files = Files::new(dir.path());
         let mut judge = std::process::Command::new(python);
-        judge.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/judges").join(by));
+        judge.arg(
+            Path::new(env!("CARGO_MANIFEST_DIR"))
+                .join("tests/judges")
+                .join(by),
+        );
         for report in sample::all() {
             files.write(&report).await.unwrap();
             judge.arg(dir.path().join(report.run.as_str()));
@@ -224,7 +228,9 @@ mod tests {
 
     #[tokio::test]
     async fn tools_that_nobody_here_wrote_read_every_export() {
-        let Some(said) = judged("reports.py").await else { return };
+        let Some(said) = judged("reports.py").await else {
+            return;
+        };
         assert!(said.contains(
             "r-0D15PR0V: 4 tests, 2 failures, 1 errors, 0 skipped; journal aborted, deviated True"
         ));
@@ -232,7 +238,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_browser_shows_every_page_within_its_screen_and_prints_it_on_two_sheets() {
-        let Some(said) = judged("browser.py").await else { return };
+        let Some(said) = judged("browser.py").await else {
+            return;
+        };
         assert!(
             said.contains("r-7Q2MK4XN: fits 360, 768, 1280 px; 2 when printed"),
             "{said}"

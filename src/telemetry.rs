@@ -149,14 +149,14 @@ pub const METRICS: &[Metric] = &[
     metric(
         "heartbreak_probe_samples_total",
         Kind::Counter,
-        &["probe", "kind"],
+        &["policy", "probe", "kind"],
         "Samples of probes: seen or blind.",
     ),
     metric(
         "heartbreak_evidence_ratio",
         Kind::Gauge,
-        &["probe"],
-        "Evidence as a share of what an abort needs, 0 to 1.",
+        &["policy", "probe"],
+        "Evidence as a share of what an abort needs, 0 to 1; 0 after the run.",
     ),
     metric(
         "heartbreak_breach_to_fence_seconds",

@@ -27,7 +27,7 @@ use heartbreak::ports::Permit;
 use heartbreak::ports::clock::Clock;
 use heartbreak::ports::cluster::{Cluster, KillAnswer, KillOrder, LastLook, Query};
 use heartbreak::ports::inbox::Inbox;
-use heartbreak::ports::prober::Prober;
+use heartbreak::ports::prober::{Patience, Prober};
 use nobody::Nobody;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -209,7 +209,7 @@ impl Cluster for Outside {
 
 #[async_trait]
 impl Prober for Outside {
-    async fn take(&self, _: &RunId, probe: &ProbeSpec, _: Duration) -> Reading {
+    async fn take(&self, _: &RunId, probe: &ProbeSpec, _: Patience) -> Reading {
         let requests = match &probe.source {
             Source::Http(http) => http.requests,
             _ => 1,

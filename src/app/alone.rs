@@ -26,7 +26,7 @@ use crate::ports::inbox::Inbox;
 use crate::ports::journal::Journal;
 use crate::ports::notifier::{Notifier, NotifyError};
 use crate::ports::pager::{Pager, PagerAnswer};
-use crate::ports::prober::Prober;
+use crate::ports::prober::{Patience, Prober};
 use crate::ports::reporter::Reporter;
 use crate::ports::stop_file::StopFile;
 use crate::settings::Settings;
@@ -303,7 +303,7 @@ impl Cluster for Still {
 
 #[async_trait]
 impl Prober for Still {
-    async fn take(&self, _: &RunId, _: &ProbeSpec, _: Duration) -> Reading {
+    async fn take(&self, _: &RunId, _: &ProbeSpec, _: Patience) -> Reading {
         Reading::Blind {
             why: "this is a snapshot".into(),
         }

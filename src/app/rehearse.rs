@@ -26,7 +26,7 @@ use crate::policy::load::parse_policy;
 use crate::policy::mend::{Edit, Step, edited};
 use crate::ports::clock::Clock;
 use crate::ports::cluster::{Cluster, Query};
-use crate::ports::prober::Prober;
+use crate::ports::prober::{Patience, Prober};
 use crate::settings::Settings;
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::future::join_all;
@@ -177,8 +177,7 @@ impl Stage<'_> {
                 let due = move |probe: &&ProbeSpec| tick.is_multiple_of(ticks_between(probe, interval));
                 hypothesis.probes.iter().filter(due)
             };
-            let readings =
-                join_all(due(tick).map(|probe| self.ask(probe, app.as_ref(), hypothesis.timeout))).await;
+            let readings = join_all(due(tick).map(|probe| self.ask(probe, app.as_ref()))).await;
             let reached = (self.clock.elapsed() - began.1).as_millis() / interval.as_millis().max(1);
             let next = u32::try_from(reached)
                 .unwrap_or(u32::MAX)
@@ -199,13 +198,13 @@ impl Stage<'_> {
         }
     }
 
-    async fn ask(&self, probe: &ProbeSpec, app: Option<&AppId>, timeout: Duration) -> Reading {
+    async fn ask(&self, probe: &ProbeSpec, app: Option<&AppId>) -> Reading {
         let blind = |why: &str| Reading::Blind { why: why.to_owned() };
         if probe.source != Source::Marathon {
-            let run = run();
+            let (run, timing) = (run(), Patience::of(&self.policy.hypothesis));
             return tokio::select! {
                 biased;
-                reading = self.prober.take(&run, probe, timeout) => reading,
+                reading = self.prober.take(&run, probe, timing) => reading,
                 () = self.clock.sleep(self.policy.hypothesis.interval) => blind("no answer within the interval"),
             };
         }

@@ -278,6 +278,23 @@ pub struct ProbeSpec {
 }
 
 impl ProbeSpec {
+    /// Whether its bad observations are failed requests, which the budget counts; a task that does
+    /// not serve is none.
+    pub fn counts_requests(&self) -> bool {
+        self.value.is_none()
+            && match &self.source {
+                Source::Http(_) | Source::Tcp { .. } | Source::Haproxy(_) => true,
+                // Only where it says how many requests its share is made of.
+                Source::Prometheus(prometheus) => prometheus.requests.is_some(),
+                // Of a group one vantage point speaks for all.
+                Source::AnyOf(_)
+                | Source::Marathon
+                | Source::Graphite(_)
+                | Source::Influxdb(_)
+                | Source::Command { .. } => false,
+            }
+    }
+
     /// A probe with the limits of a policy that says nothing of them: 1 % and 50 %.
     pub fn new(name: impl Into<ProbeName>, role: Role, source: Source) -> Self {
         Self {

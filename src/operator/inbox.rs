@@ -5,6 +5,7 @@
 
 use super::Operator;
 use super::book::CommitError;
+use super::watch::micros;
 use crate::engine::authority;
 use crate::engine::history::Ledger;
 use crate::model::command::{Asked, Command};
@@ -207,10 +208,12 @@ impl Operator {
             reason: reason.to_owned(),
         };
         // The fence first: it needs no journal.
+        let told = self.ports.clock.elapsed();
         for run in &chosen {
             self.fence
                 .close(run, &cause.to_string(), self.ports.clock.elapsed());
         }
+        let us = micros(self.ports.clock.elapsed().saturating_sub(told));
         let written = self
             .write(asked, |ledger, _| {
                 let open = chosen.iter().filter(|id| {
@@ -223,7 +226,7 @@ impl Operator {
                     .map(|id| Body::Aborting {
                         run: id.clone(),
                         cause: cause.clone(),
-                        breach_to_fence_us: None,
+                        breach_to_fence_us: Some(us),
                     })
                     .collect())
             })
@@ -236,7 +239,7 @@ impl Operator {
                     .unwritten_aborts
                     .lock()
                     .unwrap_or_else(std::sync::PoisonError::into_inner);
-                aborts.extend(chosen.iter().map(|id| (id.clone(), cause.clone())));
+                aborts.extend(chosen.iter().map(|id| (id.clone(), (cause.clone(), Some(us)))));
                 format!(
                     "Aborting {}: no kill can leave any more, though the journal can't be written now.",
                     list(&chosen)

@@ -153,7 +153,7 @@ pub struct Operator {
     in_flight: Mutex<BTreeSet<IntentId>>,
     /// Answers that could not be journalled yet: facts are never lost while the process lives.
     unwritten: Mutex<BTreeMap<IntentId, IntentState>>,
-    unwritten_aborts: Mutex<BTreeMap<RunId, AbortCause>>,
+    unwritten_aborts: Mutex<BTreeMap<RunId, (AbortCause, Option<u64>)>>,
     /// Attention notices of this process: what, and what to do.
     attention: Mutex<BTreeMap<String, (String, String)>>,
     /// Held while a halt is taken up or lifted: a file that is being removed is not taken up again.
@@ -759,8 +759,8 @@ impl Operator {
                 .unwrap_or_else(PoisonError::into_inner);
             std::mem::take(&mut *aborts).into_iter().collect()
         };
-        for (run, cause) in aborts {
-            self.abort_run(&run, cause, None).await;
+        for (run, (cause, measured)) in aborts {
+            self.abort_run(&run, cause, measured).await;
         }
     }
 

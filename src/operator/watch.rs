@@ -15,6 +15,7 @@ use crate::model::ids::{AppId, ProbeName, RunId, TaskId};
 use crate::model::plan::Plan;
 use crate::model::report::{EvidencePoint, FreshTask};
 use crate::ports::journal::Measured;
+use crate::ports::prober::Patience;
 use chrono::{DateTime, TimeDelta, Utc};
 use each_task::Place;
 use futures_util::FutureExt as _;
@@ -210,6 +211,11 @@ impl Operator {
                 clock.sleep(due - now).await;
             }
             if watch.lock().stopped {
+                for probe in &plan.hypothesis.probes {
+                    let (policy, probe) = (plan.policy.to_string(), probe.name.to_string());
+                    metrics::gauge!("heartbreak_evidence_ratio", "policy" => policy, "probe" => probe)
+                        .set(0.0);
+                }
                 return;
             }
             let at = began + TimeDelta::from_std(interval * tick).unwrap_or_default();
@@ -301,7 +307,10 @@ impl Operator {
 
     /// What a probe says, within the interval.
     async fn reading(&self, plan: &Plan, probe: &ProbeSpec) -> Reading {
-        let asked = self.ports.prober.take(&plan.run, probe, plan.hypothesis.timeout);
+        let asked = self
+            .ports
+            .prober
+            .take(&plan.run, probe, Patience::of(&plan.hypothesis));
         // The prober keeps its own time; this bound only covers a prober that breaks its promise.
         tokio::select! {
             biased;
@@ -329,8 +338,8 @@ impl Operator {
                 ..Http::default()
             });
             let spec = ProbeSpec::new("self-check", Role::Observe, source);
-            let timeout = plan.hypothesis.timeout;
-            cut_off(&self.ports.prober.take(&plan.run, &spec, timeout).await).map_or(Ok(()), Err)
+            let timing = Patience::of(&plan.hypothesis);
+            cut_off(&self.ports.prober.take(&plan.run, &spec, timing).await).map_or(Ok(()), Err)
         };
         tokio::select! {
             biased;
@@ -361,29 +370,35 @@ impl Operator {
             Reading::Seen { .. } => "seen",
             Reading::Blind { .. } => "blind",
         };
-        metrics::counter!("heartbreak_probe_samples_total", "kind" => kind).increment(1);
+        let (policy, name) = (plan.policy.to_string(), sample.probe.to_string());
+        metrics::counter!("heartbreak_probe_samples_total", "policy" => policy.clone(), "probe" => name.clone(), "kind" => kind)
+            .increment(1);
         let at = sample.at;
         let probe = sample.probe.clone();
         measured.push(Measured::Sample(sample));
         if let Some(percent) = evidence {
             measured.push(Measured::Evidence(EvidencePoint { at, probe, percent }));
-            metrics::gauge!("heartbreak_evidence_ratio").set(f64::from(percent) / 100.0);
+            metrics::gauge!("heartbreak_evidence_ratio", "policy" => policy, "probe" => name)
+                .set(f64::from(percent) / 100.0);
         }
         if let (Some(cause), Some(closed)) = (breach, closed) {
             let latency = closed.saturating_sub(seen);
             metrics::histogram!("heartbreak_breach_to_fence_seconds").record(latency.as_secs_f64());
-            let us = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
-            self.abort_run(&plan.run, cause, Some(us)).await;
+            self.abort_run(&plan.run, cause, Some(micros(latency))).await;
         }
     }
 
-    /// Closes the fence of a run and journals why. Repeats do nothing.
+    /// Closes the fence of a run and journals why. Repeats do nothing. How long it took from the sample that breached
+    /// is given where a sample was the cause; for all else it is measured here.
     pub(super) async fn abort_run(&self, run: &RunId, cause: AbortCause, breach_to_fence_us: Option<u64>) {
+        let told = self.ports.clock.elapsed();
         self.fence
             .close(run, &cause.to_string(), self.ports.clock.elapsed());
+        let took = self.ports.clock.elapsed().saturating_sub(told);
+        let us = breach_to_fence_us.unwrap_or_else(|| micros(took));
         let written = self
             .book
-            .commit(|ledger, _| abort_bodies(ledger, run, &cause, breach_to_fence_us))
+            .commit(|ledger, _| abort_bodies(ledger, run, &cause, Some(us)))
             .await;
         match written {
             Ok(entries) if !entries.is_empty() => {
@@ -396,11 +411,16 @@ impl Operator {
                 self.unwritten_aborts
                     .lock()
                     .unwrap_or_else(PoisonError::into_inner)
-                    .insert(run.clone(), cause);
+                    .insert(run.clone(), (cause, Some(us)));
             }
         }
         self.wake.notify_one();
     }
+}
+
+/// In whole microseconds.
+pub(super) fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// The entry that aborts a run, if it is open and not aborting already.

@@ -62,7 +62,19 @@ async fn measure(ask: &Ask<'_>, source: &Graphite, memory: &mut Memory) -> Resul
         .date
         .as_deref()
         .and_then(|date| DateTime::parse_from_rfc2822(date).ok());
-    let (value, time) = last_complete(points, now.map(|now| now.timestamp()))?;
+    let now = now.map(|now| now.timestamp());
+    let (value, time) = last_complete(points, now)?;
+    // What is drawn from it was long ago, where a series ends before the present.
+    let step = points.windows(2).last().map_or(0, |pair| pair[1].1 - pair[0].1);
+    let oldest = step
+        .max(i64::try_from(ask.every.as_secs()).unwrap_or(i64::MAX))
+        .saturating_mul(2);
+    if let Some(age) = now.map(|now| now - time - step).filter(|age| *age > oldest) {
+        return Err(format!(
+            "the last bucket ({}) ended {age} s ago, more than two samples",
+            clock(time)
+        ));
+    }
     if memory.bucket == Some(time) {
         return Err(format!(
             "the bucket of {} was counted already; ask only once for each, with `every`",

@@ -54,7 +54,7 @@ pub(super) async fn take(ask: &Ask<'_>, source: &Haproxy, memory: &mut Memory) -
         }
     }))
     .await;
-    let (mut sum, mut blind) = (Sum::default(), vec![]);
+    let (mut sum, mut blind, mut counted) = (Sum::default(), vec![], vec![]);
     for (lb, look) in source.lbs.iter().zip(looks) {
         let look = match look {
             Ok(look) => look,
@@ -72,7 +72,11 @@ pub(super) async fn take(ask: &Ask<'_>, source: &Haproxy, memory: &mut Memory) -
             None => blind
                 .push("the first look at the counters: only from one look to the next can be counted".into()),
             Some((Some(why), _)) => blind.push(format!("{lb} was reloaded: {why}")),
-            Some((None, before)) => sum.add(before, &look),
+            Some((None, before)) => {
+                sum.add(before, &look);
+                counted.push((lb.clone(), look));
+                continue;
+            }
         }
         memory.looks.insert(lb.clone(), look);
     }
@@ -82,6 +86,8 @@ pub(super) async fn take(ask: &Ask<'_>, source: &Haproxy, memory: &mut Memory) -
             all => format!("{} of {all} balancers can't be counted: {why}", blind.len()),
         });
     }
+    // Only now: where one balancer can't be counted, what the others did meanwhile comes with the next sample.
+    memory.looks.extend(counted);
     let mut reading = sum.reading(&source.backend);
     if let Reading::Seen {
         detail: Some(detail), ..

@@ -8,6 +8,7 @@ use super::addresses::{Door, NoAddress};
 use super::json::Rule;
 use super::wire::{MOST_BODY, Target, Why, millis};
 use crate::model::experiment::{Detail, Http, Phases, Reading};
+use crate::ports::prober::Patience;
 use futures_util::future::join_all;
 use regex::Regex;
 use std::sync::Arc;
@@ -18,18 +19,20 @@ use url::Url;
 /// More requests than this in one sample are not sent.
 const MOST_REQUESTS: u32 = 50;
 
-/// Takes one sample: `requests` requests, spread over the first part of `timeout`, all of them over
-/// at its end.
+/// Takes one sample: `requests` requests, each with the whole timeout, less what resolving the host took.
+///
+/// They leave one after the other: over a quarter of the timeout, or half of the room between it and the interval
+/// where that is less, so that all of them are over before the next sample begins.
 pub(super) async fn take(
     door: &Door,
     tls: &Arc<rustls::ClientConfig>,
     http: &Http,
-    timeout: Duration,
+    timing: Patience,
 ) -> Reading {
     let began = Instant::now();
     let requests = http.requests.clamp(1, MOST_REQUESTS);
-    match prepare(door, tls, http, began + timeout).await {
-        Ok(asker) => asker.ask_all(requests, began.elapsed(), began + timeout).await,
+    match prepare(door, tls, http, began + timing.timeout).await {
+        Ok(asker) => asker.ask_all(requests, began.elapsed(), timing).await,
         Err(NoAddress::Unresolved(_)) if http.dns_failure_is_bad => sum_up(
             http,
             (0..requests).map(|_| Answer::silent(Phases::default())),
@@ -96,11 +99,11 @@ impl Answer {
 }
 
 impl Asker<'_> {
-    async fn ask_all(&self, requests: u32, resolving: Duration, deadline: Instant) -> Reading {
+    async fn ask_all(&self, requests: u32, resolving: Duration, timing: Patience) -> Reading {
         let began = Instant::now();
-        let spread = self.spread(deadline.saturating_duration_since(began));
+        let spread = spread(timing);
         // The same patience for each of them, however late it leaves.
-        let patience = deadline.saturating_duration_since(began).saturating_sub(spread);
+        let patience = timing.timeout.saturating_sub(resolving);
         if patience.is_zero() {
             return Reading::blind("resolving the host took all of the time");
         }
@@ -112,15 +115,6 @@ impl Asker<'_> {
             }
         }));
         sum_up(self.http, answers.await, resolving)
-    }
-
-    /// Over how long the departures are spread: a quarter of the time, or with a latency line what
-    /// is left of it beside that line, up to half; so that slow answers can still be told from none.
-    fn spread(&self, left: Duration) -> Duration {
-        match self.http.slower_than {
-            Some(line) => left.saturating_sub(line).min(left / 2),
-            None => left / 4,
-        }
     }
 
     /// One request, from departure to the end of its body.
@@ -171,6 +165,12 @@ impl Asker<'_> {
             _ => Ok(matches),
         }
     }
+}
+
+/// Over how long the departures of a sample are spread.
+fn spread(timing: Patience) -> Duration {
+    let room = timing.interval.saturating_sub(timing.timeout);
+    (timing.timeout / 4).min(room / 2)
 }
 
 /// The answers as one reading. One that can't be judged makes all of it blind: leaving it out would

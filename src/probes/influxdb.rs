@@ -2,12 +2,15 @@
 //!
 //! `/query` answers `{"results": [{"series": [{"columns": ["time", …], "values": [[time, …]]}]}]}`, and
 //! `{"error": …}` or an error in a result. One row is wanted, so that it can't be in doubt which one
-//! counts: a query with `GROUP BY time(…)` gives several, the last of them unfinished. Source: the API
-//! reference of InfluxDB 1.8.
+//! counts: a query with `GROUP BY time(…)` gives several, the last of them unfinished. The row's time is that of the
+//! measurement, and of an aggregate the beginning of the time that was asked about (1970 where the query doesn't bound
+//! it): a row that is older than two samples, or that was counted already, is no answer. Source: the API reference of
+//! InfluxDB 1.8.
 
 use super::wire::{MOST_BODY, excerpt};
 use super::{Ask, Memory, number, prometheus};
 use crate::model::experiment::{Influxdb, Reading, ValueRule};
+use chrono::DateTime;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -18,7 +21,7 @@ pub(super) async fn take(
     rule: Option<&ValueRule>,
     memory: &mut Memory,
 ) -> Reading {
-    match measure(ask, source).await {
+    match measure(ask, source, memory).await {
         Ok(value) => number::judge(value, rule, None, memory),
         Err(why) => Reading::blind(why),
     }
@@ -44,7 +47,7 @@ struct Series {
     values: Vec<Vec<Value>>,
 }
 
-async fn measure(ask: &Ask<'_>, source: &Influxdb) -> Result<f64, String> {
+async fn measure(ask: &Ask<'_>, source: &Influxdb, memory: &mut Memory) -> Result<f64, String> {
     let mut url = prometheus::base(&source.url, "query")?;
     url.query_pairs_mut()
         .append_pair("db", &source.db)
@@ -53,7 +56,25 @@ async fn measure(ask: &Ask<'_>, source: &Influxdb) -> Result<f64, String> {
     let answer = ask.get(url, MOST_BODY).await?;
     let read: Result<Answer, _> = serde_json::from_slice(&answer.body);
     match (answer.status, read) {
-        (200, Ok(read)) => one_number(&read),
+        (200, Ok(read)) => {
+            let (time, value) = one_number(&read)?;
+            let now = answer.date.as_deref();
+            let now = now.and_then(|date| DateTime::parse_from_rfc2822(date).ok());
+            let age = now.map(|now| now.timestamp_millis().saturating_sub(time));
+            let oldest = i64::try_from(ask.every.as_millis() * 2).unwrap_or(i64::MAX);
+            // The server's clock is told in whole seconds.
+            if let Some(age) = age.filter(|age| *age > oldest.saturating_add(1_000)) {
+                return Err(format!(
+                    "the row is {} s old, more than two samples: bound the query, such as `time > now() - 30s`",
+                    age / 1_000
+                ));
+            }
+            if memory.bucket.is_some_and(|last| time <= last) {
+                return Err("the row was counted already: nothing is newer".into());
+            }
+            memory.bucket = Some(time);
+            Ok(value)
+        }
         (
             400,
             Ok(Answer {
@@ -70,7 +91,8 @@ fn refused(error: &str) -> String {
     format!("InfluxDB refuses the query: {}", excerpt(error))
 }
 
-fn one_number(answer: &Answer) -> Result<f64, String> {
+/// The time of the row, in milliseconds, and its number.
+fn one_number(answer: &Answer) -> Result<(i64, f64), String> {
     let result = match answer.results.as_slice() {
         [one] => one,
         several => return Err(format!("InfluxDB gives {} results, one is wanted", several.len())),
@@ -99,9 +121,11 @@ fn one_number(answer: &Answer) -> Result<f64, String> {
         }
     };
     match row.as_slice() {
-        [_time, Value::Number(number)] => number
-            .as_f64()
-            .ok_or_else(|| "the query gives no number".to_owned()),
+        [time, Value::Number(number)] => {
+            let time = time.as_i64().ok_or("the row has no time")?;
+            let number = number.as_f64().ok_or("the query gives no number")?;
+            Ok((time, number))
+        }
         [_time, Value::Null] => Err("the query gives null".into()),
         [_time, _] => Err("the query gives no number".into()),
         row => Err(format!(

@@ -16,7 +16,7 @@ pub use addresses::{AllowList, Denied, Resolver, SystemResolver};
 
 use crate::model::experiment::{ProbeSpec, Reading, Source};
 use crate::model::ids::{ProbeName, RunId};
-use crate::ports::prober::Prober;
+use crate::ports::prober::{Patience, Prober};
 use addresses::Door;
 use async_trait::async_trait;
 use futures_util::future::join_all;
@@ -155,20 +155,19 @@ impl Probes {
         &self,
         source: &Source,
         probe: &ProbeSpec,
-        timeout: Duration,
+        timing: Patience,
         memory: &mut Memory,
     ) -> Reading {
+        let timeout = timing.timeout;
         let rule = probe.value.as_ref();
         let ask = &Ask {
             door: &self.door,
             tls: &self.tls,
             deadline: Instant::now() + timeout,
-            // A probe without a distance of its own has the timeout's neighbour, the interval: never
-            // shorter than the timeout.
-            every: probe.every.unwrap_or(timeout),
+            every: probe.every.unwrap_or(timing.interval),
         };
         match source {
-            Source::Http(http) => http::take(&self.door, &self.tls, http, timeout).await,
+            Source::Http(http) => http::take(&self.door, &self.tls, http, timing).await,
             Source::Tcp { address } => tcp::take(&self.door, address, timeout).await,
             Source::Prometheus(source) => prometheus::take(ask, source, rule, memory).await,
             Source::Haproxy(source) => haproxy::take(ask, source, memory).await,
@@ -188,14 +187,14 @@ impl Probes {
         whose: Whose,
         source: &Source,
         probe: &ProbeSpec,
-        timeout: Duration,
+        timing: Patience,
     ) -> Reading {
         let lock = || self.memories.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
         let fresh = |memory: &Memory| memory.used.is_some_and(|used| now - used <= MEMORY_MAX);
         // Taken out while it is used: a look that nobody waits for any more leaves nothing behind.
         let mut memory = lock().remove(&whose).filter(fresh).unwrap_or_default();
-        let reading = self.one(source, probe, timeout, &mut memory).await;
+        let reading = self.one(source, probe, timing, &mut memory).await;
         memory.used = Some(now);
         let mut memories = lock();
         memories.retain(|_, memory| fresh(memory));
@@ -206,10 +205,10 @@ impl Probes {
 
 #[async_trait]
 impl Prober for Probes {
-    async fn take(&self, run: &RunId, probe: &ProbeSpec, timeout: Duration) -> Reading {
+    async fn take(&self, run: &RunId, probe: &ProbeSpec, timing: Patience) -> Reading {
         let whose = |number| (run.clone(), probe.name.clone(), number);
         let Source::AnyOf(group) = &probe.source else {
-            return self.remembering(whose(0), &probe.source, probe, timeout).await;
+            return self.remembering(whose(0), &probe.source, probe, timing).await;
         };
         let readings = join_all(
             group
@@ -217,7 +216,7 @@ impl Prober for Probes {
                 .iter()
                 .enumerate()
                 .map(|(number, source)| async move {
-                    let reading = self.remembering(whose(number), source, probe, timeout).await;
+                    let reading = self.remembering(whose(number), source, probe, timing).await;
                     (format!("{} {source}", source.kind()), reading)
                 }),
         );

@@ -31,7 +31,7 @@ async fn a_connection_that_opens_is_good_and_a_refused_one_is_bad() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let probe = spec(Source::Tcp { address });
-    let second = Duration::from_secs(5);
+    let second = Patience::within(Duration::from_secs(5));
     assert!(matches!(
         local().take(&run(), &probe, second).await,
         Reading::Seen {
@@ -74,7 +74,11 @@ async fn a_connection_that_opens_is_good_and_a_refused_one_is_bad() {
 async fn task_rows_are_not_read_over_the_network() {
     check_blind(
         local()
-            .take(&run(), &spec(Source::Marathon), Duration::from_secs(1))
+            .take(
+                &run(),
+                &spec(Source::Marathon),
+                Patience::within(Duration::from_secs(1)),
+            )
             .await,
         "task rows",
     );
@@ -122,7 +126,9 @@ async fn a_rebinding_name_reaches_only_the_checked_address() {
         body_matches: Some("^fine$".into()),
         ..Http::default()
     }));
-    let first = probes.take(&run(), &probe, Duration::from_secs(5)).await;
+    let first = probes
+        .take(&run(), &probe, Patience::within(Duration::from_secs(5)))
+        .await;
     assert!(
         matches!(
             first,
@@ -135,11 +141,15 @@ async fn a_rebinding_name_reaches_only_the_checked_address() {
         "{first:?}"
     );
     check_blind(
-        probes.take(&run(), &probe, Duration::from_secs(5)).await,
+        probes
+            .take(&run(), &probe, Patience::within(Duration::from_secs(5)))
+            .await,
         "metadata",
     );
     check_blind(
-        probes.take(&run(), &probe, Duration::from_secs(5)).await,
+        probes
+            .take(&run(), &probe, Patience::within(Duration::from_secs(5)))
+            .await,
         "no address",
     );
 }
@@ -232,7 +242,10 @@ mod metric_systems {
         ] {
             for source in all(&url, wanted) {
                 let kind = source.kind();
-                match local().take(&run(), &spec(source), patience).await {
+                match local()
+                    .take(&run(), &spec(source), Patience::within(patience))
+                    .await
+                {
                     Reading::Blind { why } => {
                         let password = kind == "influxdb" && wanted == "401=";
                         assert!(why.contains(words) || password, "{kind}, {wanted}: {why}");
@@ -243,12 +256,19 @@ mod metric_systems {
         }
         for source in all("http://127.0.0.1:1", "x") {
             check_blind(
-                local().take(&run(), &spec(source), PATIENCE).await,
+                local()
+                    .take(&run(), &spec(source), Patience::within(PATIENCE))
+                    .await,
                 "can't be connected to",
             );
         }
         for source in all("http://169.254.169.254", "x") {
-            check_blind(local().take(&run(), &spec(source), PATIENCE).await, "metadata");
+            check_blind(
+                local()
+                    .take(&run(), &spec(source), Patience::within(PATIENCE))
+                    .await,
+                "metadata",
+            );
         }
     }
 
@@ -314,6 +334,11 @@ mod metric_systems {
             ),
             (influxdb(&url, &influx("[]")), "gives nothing"),
             (influxdb(&url, &rows("[]")), "gives nothing"),
+            (influxdb(&url, &rows("[[0,0.5]]")), "the row is 125 s old"),
+            (
+                graphite(&url, &points("[[0.1,20],[0.2,30],[0.2,40]]")),
+                "the last bucket (00:00:40 UTC) ended 75 s ago",
+            ),
             (influxdb(&url, &rows("[[0,null]]")), "gives null"),
             (influxdb(&url, &rows("[[0,\"x\"]]")), "no number"),
             (influxdb(&url, &rows("[[0,1],[1,2]]")), "gives 2 rows"),
@@ -328,7 +353,12 @@ mod metric_systems {
             ),
             (influxdb(&url, r#"{"results":[]}"#), "0 results"),
         ] {
-            check_blind(local().take(&run(), &spec(source), PATIENCE).await, words);
+            check_blind(
+                local()
+                    .take(&run(), &spec(source), Patience::within(PATIENCE))
+                    .await,
+                words,
+            );
         }
     }
 
@@ -336,14 +366,16 @@ mod metric_systems {
     async fn one_number_is_a_share_or_a_value() {
         let url = fake().await;
         let number = r#"{"status":"success","data":{"resultType":"scalar","result":[1,"0.25"]}}"#;
-        let row = r#"{"results":[{"series":[{"values":[[0,0.25]]}]}]}"#;
+        let row = r#"{"results":[{"series":[{"values":[[115000,0.25]]}]}]}"#;
         let buckets = r#"[{"target":"x","datapoints":[[0.5,100],[0.25,110],[1.0,120]]}]"#;
         for source in [
             prometheus(&url, number),
             influxdb(&url, row),
             graphite(&url, buckets),
         ] {
-            let share = local().take(&run(), &spec(source.clone()), PATIENCE).await;
+            let share = local()
+                .take(&run(), &spec(source.clone()), Patience::within(PATIENCE))
+                .await;
             assert_eq!(share.bad_share(), Some(0.25), "{share:?}");
             let judged = ProbeSpec {
                 value: Some(ValueRule::Range {
@@ -352,7 +384,7 @@ mod metric_systems {
                 }),
                 ..spec(source)
             };
-            let value = local().take(&run(), &judged, PATIENCE).await;
+            let value = local().take(&run(), &judged, Patience::within(PATIENCE)).await;
             assert_eq!(value.bad_share(), Some(1.0), "{value:?}");
             assert_eq!(value.detail().and_then(|d| d.value), Some(0.25));
         }
@@ -364,15 +396,32 @@ mod metric_systems {
         let buckets = r#"[{"target":"x","datapoints":[[0.5,100],[0.25,110],[1.0,120]]}]"#;
         let (probes, probe) = (local(), spec(graphite(&url, buckets)));
         assert_eq!(
-            probes.take(&run(), &probe, PATIENCE).await.bad_share(),
+            probes
+                .take(&run(), &probe, Patience::within(PATIENCE))
+                .await
+                .bad_share(),
             Some(0.25)
         );
         check_blind(
-            probes.take(&run(), &probe, PATIENCE).await,
+            probes.take(&run(), &probe, Patience::within(PATIENCE)).await,
             "the bucket of 00:01:50 UTC was counted already",
         );
-        let other = probes.take(&"r-2".into(), &probe, PATIENCE).await;
+        let other = probes
+            .take(&"r-2".into(), &probe, Patience::within(PATIENCE))
+            .await;
         assert_eq!(other.bad_share(), Some(0.25), "each run counts for itself");
+        let row = r#"{"results":[{"series":[{"values":[[115000,0.25]]}]}]}"#;
+        let probe = spec(influxdb(&url, row));
+        let first = probes
+            .take(&"r-3".into(), &probe, Patience::within(PATIENCE))
+            .await;
+        assert_eq!(first.bad_share(), Some(0.25));
+        check_blind(
+            probes
+                .take(&"r-3".into(), &probe, Patience::within(PATIENCE))
+                .await,
+            "the row was counted already",
+        );
     }
 
     #[tokio::test]
@@ -397,7 +446,7 @@ mod metric_systems {
                     freshness: Some("x".into()),
                 }))
             };
-            let reading = local().take(&run(), &probe, PATIENCE).await;
+            let reading = local().take(&run(), &probe, Patience::within(PATIENCE)).await;
             match fresh {
                 true => assert_eq!(reading.bad_share(), Some(0.0), "{reading:?}"),
                 false => check_blind(
@@ -422,9 +471,12 @@ mod metric_systems {
         let probes = Probes::with_resolver(&options, Box::new(names)).unwrap();
         let number = r#"{"status":"success","data":{"resultType":"scalar","result":[1,"0.25"]}}"#;
         let probe = spec(prometheus(&format!("http://rebinding.example:{port}"), number));
-        let first = probes.take(&run(), &probe, PATIENCE).await;
+        let first = probes.take(&run(), &probe, Patience::within(PATIENCE)).await;
         assert_eq!(first.bad_share(), Some(0.25), "{first:?}");
-        check_blind(probes.take(&run(), &probe, PATIENCE).await, "metadata");
+        check_blind(
+            probes.take(&run(), &probe, Patience::within(PATIENCE)).await,
+            "metadata",
+        );
     }
 
     #[tokio::test]
@@ -444,7 +496,7 @@ mod metric_systems {
         };
         let take = async |sources| {
             local()
-                .take(&run(), &group(sources), Duration::from_secs(2))
+                .take(&run(), &group(sources), Patience::within(Duration::from_secs(2)))
                 .await
         };
         let two_of_three = take(vec![share("0"), share("0.5"), share("1")]).await;
@@ -466,20 +518,30 @@ mod metric_systems {
         };
         let take = async |probe, patience| local().take(&run(), &probe, patience).await;
         check_blind(
-            take(haproxy(&[&url]), Duration::from_millis(300)).await,
+            take(haproxy(&[&url]), Patience::within(Duration::from_millis(300))).await,
             "did not answer within",
         );
         let page = format!("{url}/?q=<html>");
         check_blind(
-            take(haproxy(&[&page]), PATIENCE).await,
+            take(haproxy(&[&page]), Patience::within(PATIENCE)).await,
             "this is not HAProxy's statistics",
         );
         let redirect = format!("{url}/?q=redirect");
-        check_blind(take(haproxy(&[&redirect]), PATIENCE).await, "probes follow none");
-        let password = format!("{url}/?q=401%3D");
-        check_blind(take(haproxy(&[&password]), PATIENCE).await, "asks for a password");
         check_blind(
-            take(haproxy(&[&page, "http://127.0.0.1:1"]), PATIENCE).await,
+            take(haproxy(&[&redirect]), Patience::within(PATIENCE)).await,
+            "probes follow none",
+        );
+        let password = format!("{url}/?q=401%3D");
+        check_blind(
+            take(haproxy(&[&password]), Patience::within(PATIENCE)).await,
+            "asks for a password",
+        );
+        check_blind(
+            take(
+                haproxy(&[&page, "http://127.0.0.1:1"]),
+                Patience::within(PATIENCE),
+            )
+            .await,
             "2 of 2 balancers can't be counted",
         );
     }

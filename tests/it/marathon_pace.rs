@@ -13,7 +13,7 @@ use heartbreak::policy::Folder;
 use heartbreak::ports::clock::{Clock, Dice};
 use heartbreak::ports::cluster::Cluster;
 use heartbreak::ports::inbox::Inbox;
-use heartbreak::ports::prober::Prober;
+use heartbreak::ports::prober::{Patience, Prober};
 use heartbreak::settings::Settings;
 use heartbreak_sim::{AppSpec, Sim, SimConfig};
 use std::collections::{BTreeMap, BTreeSet};
@@ -62,7 +62,7 @@ impl Dice for Quiet {
 
 #[async_trait]
 impl Prober for Quiet {
-    async fn take(&self, _: &RunId, _: &ProbeSpec, _: Duration) -> Reading {
+    async fn take(&self, _: &RunId, _: &ProbeSpec, _: Patience) -> Reading {
         Reading::Seen {
             observed: 5,
             bad: 0,

@@ -3,7 +3,7 @@
 
 use crate::support::daemons::{PATIENCE, free_port, start, until_it_listens};
 use heartbreak::model::experiment::{Haproxy, Masked, Pooled, ProbeSpec, Reading, Role, Source};
-use heartbreak::ports::prober::Prober;
+use heartbreak::ports::prober::{Patience, Prober};
 use heartbreak::probes::{ProbeOptions, Probes};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -159,7 +159,9 @@ impl Look {
     }
 
     async fn reading(&self) -> Reading {
-        self.probes.take(&"r-1".into(), &self.probe, PATIENCE).await
+        self.probes
+            .take(&"r-1".into(), &self.probe, Patience::within(PATIENCE))
+            .await
     }
 
     /// Observed, bad, and what was masked.

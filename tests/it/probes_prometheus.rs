@@ -5,7 +5,7 @@ use crate::support::daemons::{PATIENCE, free_port, start, until_it_listens};
 use heartbreak::clock::RealClock;
 use heartbreak::model::experiment::{Decimal, ProbeSpec, Prometheus, Reading, Role, Source, ValueRule};
 use heartbreak::ports::clock::Clock;
-use heartbreak::ports::prober::Prober;
+use heartbreak::ports::prober::{Patience, Prober};
 use heartbreak::probes::{ProbeOptions, Probes};
 use std::time::Duration;
 use tempfile::TempDir;
@@ -89,7 +89,9 @@ impl Server {
     }
 
     async fn reading(&self, probe: &ProbeSpec) -> Reading {
-        self.probes.take(&"r-1".into(), probe, PATIENCE).await
+        self.probes
+            .take(&"r-1".into(), probe, Patience::within(PATIENCE))
+            .await
     }
 
     async fn until(&self, probe: &ProbeSpec, wanted: impl Fn(&Reading) -> bool) -> Reading {

@@ -25,7 +25,7 @@ use heartbreak::ports::inbox::Inbox;
 use heartbreak::ports::journal::{AppendError, Journal, JournalError, Measured};
 use heartbreak::ports::notifier::{Notifier, NotifyError};
 use heartbreak::ports::pager::{Pager, PagerAnswer};
-use heartbreak::ports::prober::Prober;
+use heartbreak::ports::prober::{Patience, Prober};
 use heartbreak::ports::reporter::Reporter;
 use heartbreak::ports::stop_file::StopFile;
 use std::collections::{BTreeMap, BTreeSet};
@@ -377,7 +377,7 @@ impl IntoId for String {
 
 #[async_trait]
 impl Prober for Process {
-    async fn take(&self, _run: &RunId, _probe: &ProbeSpec, timeout: Duration) -> Reading {
+    async fn take(&self, _run: &RunId, _probe: &ProbeSpec, timing: Patience) -> Reading {
         self.boundary().await;
         self.slow(1, 300).await;
         let world = &self.world;
@@ -388,7 +388,7 @@ impl Prober for Process {
                 return Reading::seen(50, 0);
             }
             // It counts from when the operator can know it.
-            tokio::time::sleep(timeout).await;
+            tokio::time::sleep(timing.timeout).await;
             world.happened(Event::Probed { good: false, at });
             return Reading::Blind {
                 why: "the probe hung".into(),

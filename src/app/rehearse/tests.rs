@@ -4,6 +4,7 @@ use super::*;
 use crate::model::snapshot::{App, ClusterInfo, Gap, Health, MarathonVersion, Snapshot, Task, TaskState};
 use crate::ports::Permit;
 use crate::ports::cluster::{KillAnswer, KillOrder, LastLook, Query};
+use crate::ports::prober::Patience;
 use async_trait::async_trait;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -106,7 +107,7 @@ struct Noise {
 
 #[async_trait]
 impl Prober for Noise {
-    async fn take(&self, _: &RunId, _: &ProbeSpec, _: Duration) -> Reading {
+    async fn take(&self, _: &RunId, _: &ProbeSpec, _: Patience) -> Reading {
         self.taken.fetch_add(1, Ordering::Relaxed);
         Reading::Seen {
             observed: 100,

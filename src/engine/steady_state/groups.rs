@@ -11,7 +11,7 @@ use crate::model::experiment::{Control, ProbeSpec};
 use crate::model::ids::ProbeName;
 use crate::model::plan::Plan;
 use crate::model::verdict::{Counts, LatencyDifference, Pair, Times};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use std::time::Duration;
 
 /// Blocks of equal length that parallel groups are cut into, and their least length (`steady-state` §4.5).
@@ -91,6 +91,8 @@ struct Sides<T> {
 enum Basis {
     /// All observations of one side against all of the other.
     Sums,
+    /// The same, and the shares of blocks of time on each side: what comes in bursts is less sure than its sums.
+    Blocks(Sides<Vec<f64>>),
     /// The pairs.
     Pairs,
     /// Before against after, less the same of the reference app.
@@ -132,6 +134,10 @@ impl Comparison {
         let own = || sums(self.experiment, self.control);
         match &self.basis {
             Basis::Sums => own(),
+            Basis::Blocks(blocks) => {
+                let blocks = intervals::welch(&blocks.after, &blocks.before, error);
+                own().or_wider(blocks.unwrap_or(Interval::NOTHING))
+            }
             Basis::Pairs => intervals::paired(&self.counts(), error),
             Basis::Reference { other, blocks } => {
                 let bounded = intervals::less(own(), sums(other.after, other.before));
@@ -142,11 +148,12 @@ impl Comparison {
     }
 
     /// How much longer the slowest answers took, where enough of them were timed.
-    pub fn latency(&self, margin: f64) -> Option<LatencyDifference> {
+    pub fn latency(&self, margin: f64, error: f64) -> Option<LatencyDifference> {
         match &self.basis {
-            Basis::Pairs => latency::compare(&self.pairs, margin),
-            Basis::Sums | Basis::Reference { .. } => {
-                latency::compare_sides(&self.answers.before, &self.answers.after, margin)
+            Basis::Pairs => latency::compare_at(&self.pairs, margin, error),
+            Basis::Sums | Basis::Blocks(_) | Basis::Reference { .. } => {
+                let Sides { before, after } = &self.answers;
+                latency::compare_sides_at(before, after, margin, error)
             }
         }
     }
@@ -164,7 +171,7 @@ impl Comparison {
     pub fn saw_both(&self) -> bool {
         let other = match &self.basis {
             Basis::Reference { other, .. } => other.before.observed > 0 && other.after.observed > 0,
-            Basis::Sums | Basis::Pairs => true,
+            Basis::Sums | Basis::Blocks(_) | Basis::Pairs => true,
         };
         other && self.experiment.observed > 0 && self.control.observed > 0
     }
@@ -254,6 +261,42 @@ impl<'a> Seen<'a> {
         let ticks = self.sides(&self.ticks(probe));
         let mut comparison = Comparison::sums(Counts::of(&ticks.after), Counts::of(&ticks.before));
         comparison.answers = self.answers(probe, &ticks);
+        let shares = |ticks: &[Tick], from, to| shares(ticks, stretches(from, to));
+        comparison.basis = Basis::Blocks(Sides {
+            before: ticks.before.first().map_or_else(Vec::new, |first| {
+                shares(&ticks.before, first.at, self.quiet_until())
+            }),
+            after: shares(&ticks.after, self.first_kill, self.over()),
+        });
+        comparison
+    }
+
+    /// Until when no answer can have felt the first kill: one that was on its way then may have.
+    fn quiet_until(&self) -> DateTime<Utc> {
+        let quiet = self.first_kill - delta(self.findings.plan.hypothesis.timeout);
+        later(quiet, Duration::from_millis(1))
+    }
+
+    /// What a probe saw after kills up to an abort, against what it saw after the shams before it. An aborted slot
+    /// has no partner, so the slots are cut into blocks; where there are too few of them the sums alone count.
+    pub fn aborted(&self, probe: &ProbeName, abort: DateTime<Utc>, control: Counts) -> Comparison {
+        let mut comparison = Comparison::sums(self.after_kills(probe, abort), control);
+        let ticks = self.ticks(probe);
+        let side = |sham: bool| {
+            let slots = self.slots.iter().filter(move |slot| slot.sham == sham);
+            let blocks = slots.flat_map(|slot| {
+                let to = slot.to.min(later(abort, Duration::from_millis(1)));
+                pieces(slot.from, to, delta(BLOCK_MIN))
+            });
+            shares(&ticks, blocks)
+        };
+        let blocks = Sides {
+            before: side(true),
+            after: side(false),
+        };
+        if blocks.before.len() > 1 && blocks.after.len() > 1 {
+            comparison.basis = Basis::Blocks(blocks);
+        }
         comparison
     }
 
@@ -281,10 +324,8 @@ impl<'a> Seen<'a> {
         let Some(first) = ticks.before.first() else {
             return Sides::default();
         };
-        // An answer that was on its way when the kill came may have felt it.
-        let quiet = self.first_kill - delta(self.findings.plan.hypothesis.timeout);
         Sides {
-            before: side(first.at, later(quiet, Duration::from_millis(1))),
+            before: side(first.at, self.quiet_until()),
             after: side(self.first_kill, self.over()),
         }
     }
@@ -308,22 +349,42 @@ impl<'a> Seen<'a> {
         Comparison::pairs(pairs)
     }
 
-    /// The pairs of this run that count.
-    pub fn own_pairs(&self, probe: &ProbeName) -> Vec<Pair> {
-        let ticks = self.ticks(probe);
+    /// The longest time without a sample of a probe that lets a stretch count as watched: as many samples in a row may be
+    /// missed as abort nothing, and no more than a quarter of the stretch, but always one.
+    fn hole(&self, probe: &ProbeName, stretch: TimeDelta) -> Duration {
         let hypothesis = &self.findings.plan.hypothesis;
         let spec = hypothesis.probes.iter().find(|p| p.name == *probe);
         let interval = spec.and_then(|p| p.every).unwrap_or(hypothesis.interval);
+        let quarter = (stretch / 4).to_std().unwrap_or_default();
+        (interval * hypothesis.blind.abort_after.max(2))
+            .min(quarter)
+            .max(interval * 2)
+    }
+
+    /// Whether a probe watched all of the time from the first kill to the end.
+    pub fn watched_to_the_end(&self, probe: &ProbeName) -> bool {
+        let (from, to) = (self.first_kill, self.over());
+        let ticks = self.ticks(probe);
+        let inside = stretch(&ticks, from, later(to, Duration::from_millis(1)));
+        covers(inside, from, to, self.hole(probe, to - from) / 2)
+    }
+
+    /// The pairs of this run that count.
+    pub fn own_pairs(&self, probe: &ProbeName) -> Vec<Pair> {
+        let ticks = self.ticks(probe);
         let window = |pair: u32, sham: bool| -> Option<(Counts, Times)> {
             let slot = self
                 .slots
                 .iter()
                 .find(|s| s.pair == pair && s.sham == sham && s.whole)?;
             let inside = stretch(&ticks, slot.from, slot.to);
-            // As many samples in a row may be missed as abort nothing.
-            let half = interval * hypothesis.blind.abort_after.max(2) / 2;
-            covers(inside, slot.from, slot.to, half)
-                .then(|| (Counts::of(inside), self.times(probe, slot.from, slot.to)))
+            covers(
+                inside,
+                slot.from,
+                slot.to,
+                self.hole(probe, slot.to - slot.from) / 2,
+            )
+            .then(|| (Counts::of(inside), self.times(probe, slot.from, slot.to)))
         };
         let last = self.slots.iter().map(|s| s.pair).max().unwrap_or(0);
         (1..=last)
@@ -427,10 +488,25 @@ impl<'a> Seen<'a> {
 
 /// A time in parts of equal length, ten of them unless they would be shorter than five seconds.
 fn stretches(from: DateTime<Utc>, to: DateTime<Utc>) -> impl Iterator<Item = (DateTime<Utc>, DateTime<Utc>)> {
-    let length = ((to - from) / BLOCKS).max(delta(BLOCK_MIN));
+    pieces(from, to, ((to - from) / BLOCKS).max(delta(BLOCK_MIN)))
+}
+
+/// As many parts of this length as there are.
+fn pieces(
+    from: DateTime<Utc>,
+    to: DateTime<Utc>,
+    length: TimeDelta,
+) -> impl Iterator<Item = (DateTime<Utc>, DateTime<Utc>)> {
     std::iter::successors(Some(from), move |start| Some(*start + length))
         .map(move |start| (start, start + length))
         .take_while(move |(_, end)| *end <= to)
+}
+
+/// The bad share of each of these parts in which something was seen.
+fn shares(ticks: &[Tick], parts: impl Iterator<Item = (DateTime<Utc>, DateTime<Utc>)>) -> Vec<f64> {
+    parts
+        .filter_map(|(from, to)| Counts::of(stretch(ticks, from, to)).share())
+        .collect()
 }
 
 /// Ticks from one moment to another, the end excluded.

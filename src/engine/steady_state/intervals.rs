@@ -5,6 +5,7 @@
 //! of time is right for bursts and drift; it knows nothing of counts. Pure arithmetic, public so that the
 //! simulations of `benches/` judge with the very same functions.
 
+use super::hard_line::upper_bound;
 use crate::model::verdict::{Counts, HypothesisResult};
 use statrs::distribution::{ContinuousCDF, Normal, StudentsT};
 
@@ -175,13 +176,32 @@ pub fn chance(differences: &[f64]) -> Option<f64> {
 
 /// The smallest difference that would have been found four times in five; `None` without counts on both
 /// sides. The larger of what the counts and what the spread of the pairs allow.
+///
+/// By the counts: the share at which the experimental group shows, four times in five, as many bad ones as [`newcombe`]
+/// needs to be sure that it is worse than the control group as it was. A normal approximation would promise half of
+/// that where next to nothing was bad.
 pub fn smallest(experiment: Counts, control: Counts, differences: &[f64]) -> Option<f64> {
     if experiment.observed == 0 || control.observed == 0 {
         return None;
     }
-    let (n1, n2) = (experiment.observed as f64, control.observed as f64);
-    let p = ((experiment.bad + control.bad) as f64 + 1.0) / (n1 + n2 + 2.0);
-    let counted = (z(ERROR) + z(0.2)) * (p * (1.0 - p) * (1.0 / n1 + 1.0 / n2)).sqrt();
+    let all = experiment.observed;
+    let is_found = |bad: u64| {
+        let seen = Counts { observed: all, bad };
+        newcombe(seen, control, ERROR).is_some_and(|interval| interval.low > 0.0)
+    };
+    let (mut too_few, mut enough) = (0, all);
+    while enough - too_few > 1 {
+        let bad = too_few + (enough - too_few) / 2;
+        if is_found(bad) {
+            enough = bad
+        } else {
+            too_few = bad
+        }
+    }
+    let counted = match is_found(enough) {
+        true => upper_bound(enough - 1, all, 0.2) - control.share().unwrap_or(0.0),
+        false => 1.0,
+    };
     let spread = mean_and_error(differences).map_or(0.0, |(_, error)| {
         let freedom = differences.len() as f64 - 1.0;
         (t(ERROR, freedom) + t(0.2, freedom)) * error
@@ -261,6 +281,25 @@ mod tests {
     #[track_caller]
     fn near(found: f64, expected: f64) {
         assert!((found - expected).abs() < 5.1e-5, "{found} and not {expected}");
+    }
+
+    #[test]
+    fn a_difference_of_the_smallest_size_is_found_four_times_in_five() {
+        use statrs::distribution::{Binomial, DiscreteCDF};
+        for (all, control) in [(500, 0), (30_000, 0), (1_000, 5), (6_000, 60)] {
+            let counts = |bad| Counts { observed: all, bad };
+            let share = |bad: u64| bad as f64 / all as f64;
+            let least = smallest(counts(control), counts(control), &[]).unwrap();
+            let found = |bad: u64| newcombe(counts(bad), counts(control), ERROR).unwrap().low > 0.0;
+            let needed = (control..=all).find(|bad| found(*bad)).unwrap();
+            let world = Binomial::new(share(control) + least, all).unwrap();
+            let power = 1.0 - world.cdf(needed - 1);
+            assert!((power - 0.8).abs() < 0.005, "{all} {control}: {power}");
+        }
+        assert_eq!(
+            smallest(Counts::default(), Counts { observed: 9, bad: 0 }, &[]),
+            None
+        );
     }
 
     #[test]

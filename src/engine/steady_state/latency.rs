@@ -40,13 +40,18 @@ pub struct Block {
 /// - Resolves times to about 1 %. With few blocks the interval is a little too narrow.
 /// - An answer that never came has no time: it is bad, and the bad shares are compared beside this.
 pub fn compare(pairs: &[Pair], margin: f64) -> Option<LatencyDifference> {
+    compare_at(pairs, margin, ERROR)
+}
+
+/// As [`compare`], with this one-sided chance of error.
+pub fn compare_at(pairs: &[Pair], margin: f64, error: f64) -> Option<LatencyDifference> {
     let both = pairs.iter().map(|p| vec![&p.experiment_times, &p.control_times]);
     let bag = Bag::new(&[1, -1], both)?;
     let chance = slower_chance(
         pairs.iter().map(|p| &p.experiment_times),
         pairs.iter().map(|p| &p.control_times),
     );
-    judged(&[bag], margin, chance)
+    judged(&[bag], (margin, error), chance)
 }
 
 /// Compares the blocks after the first kill with those before it; each side is drawn for itself, as none of its blocks
@@ -56,6 +61,16 @@ pub fn compare(pairs: &[Pair], margin: f64) -> Option<LatencyDifference> {
 /// `None` with fewer than five blocks on a side or fewer than a thousand answers of an app on a side; for the rest as
 /// [`compare`].
 pub fn compare_sides(before: &[Block], after: &[Block], margin: f64) -> Option<LatencyDifference> {
+    compare_sides_at(before, after, margin, ERROR)
+}
+
+/// As [`compare_sides`], with this one-sided chance of error.
+pub fn compare_sides_at(
+    before: &[Block],
+    after: &[Block],
+    margin: f64,
+    error: f64,
+) -> Option<LatencyDifference> {
     let side = |blocks: &[Block], sign: i32| {
         if blocks.iter().all(|block| block.other.is_none()) {
             return Bag::new(&[sign], blocks.iter().map(|block| vec![&block.own]));
@@ -66,7 +81,7 @@ pub fn compare_sides(before: &[Block], after: &[Block], margin: f64) -> Option<L
         Bag::new(&[sign, -sign], both)
     };
     let chance = slower_chance(after.iter().map(|b| &b.own), before.iter().map(|b| &b.own));
-    judged(&[side(after, 1)?, side(before, -1)?], margin, chance)
+    judged(&[side(after, 1)?, side(before, -1)?], (margin, error), chance)
 }
 
 /// Blocks of one side, drawn anew together: in each of them a histogram for every app that is looked at.
@@ -102,7 +117,11 @@ impl Bag {
 }
 
 /// The bag of the experimental group comes first, and in every bag the app that is hit.
-fn judged(bags: &[Bag], margin: f64, slower_chance: Option<f64>) -> Option<LatencyDifference> {
+fn judged(
+    bags: &[Bag],
+    (margin, error): (f64, f64),
+    slower_chance: Option<f64>,
+) -> Option<LatencyDifference> {
     if bags.iter().any(|bag| bag.blocks.len() < BLOCKS_MIN) {
         return None;
     }
@@ -141,7 +160,7 @@ fn judged(bags: &[Bag], margin: f64, slower_chance: Option<f64>) -> Option<Laten
         let place = (share * ratios.len() as f64).floor() as usize;
         ratios.get(place.min(ratios.len().saturating_sub(1))).copied()
     };
-    let (low, high) = (at(ERROR)?, at(1.0 - ERROR)?);
+    let (low, high) = (at(error)?, at(1.0 - error)?);
     Some(LatencyDifference {
         experiment_answers: experiment.len(),
         control_answers: control.len(),

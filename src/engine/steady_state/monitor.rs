@@ -142,6 +142,9 @@ impl Monitor {
     /// Samples of probes that cannot abort are ignored. A reading with nothing observed, or with
     /// more bad than observed, counts as blind.
     pub fn take(&mut self, sample: &Sample) -> Option<AbortCause> {
+        self.lines.collect(sample);
+        let judged = self.lines.judged(sample).into_owned();
+        let sample = &judged;
         let mut probes = self.hypothesis.probes.iter();
         if let Some(of) = probes
             .find(|p| p.name == sample.probe)
@@ -152,8 +155,6 @@ impl Monitor {
                 ..sample.clone()
             });
         }
-        self.lines.collect(sample);
-        let sample = &*self.lines.judged(sample);
         if let Some(tick) = Tick::of(sample) {
             for beside in &mut self.beside {
                 beside.take(&sample.probe, tick, self.hypothesis.interval);
@@ -646,22 +647,6 @@ impl ProbeSpec {
     /// share itself crosses the line, however few they are.
     pub(crate) fn is_floor(&self) -> bool {
         self.source == Source::Marathon
-    }
-
-    /// Whether its bad observations are failed requests, which the budget counts; a task that does
-    /// not serve is none.
-    pub(crate) fn counts_requests(&self) -> bool {
-        self.value.is_none()
-            && self.source.parts().iter().all(|source| match source {
-                Source::Http(_) | Source::Tcp { .. } | Source::Haproxy(_) => true,
-                // Only where it says how many requests its share is made of.
-                Source::Prometheus(prometheus) => prometheus.requests.is_some(),
-                Source::Marathon
-                | Source::Graphite(_)
-                | Source::Influxdb(_)
-                | Source::Command { .. }
-                | Source::AnyOf(_) => false,
-            })
     }
 }
 

@@ -7,7 +7,7 @@
 mod words;
 
 use super::groups::{Comparison, Seen, Slot};
-use super::intervals::{self, ERROR};
+use super::intervals::{self, ERROR, Interval};
 use super::recovery::may_have_killed;
 use super::{Tick, later, percent, span};
 use crate::model::experiment::{AbortCause, Control, Group, ProbeSpec, Sample};
@@ -200,24 +200,44 @@ fn differences(seen: &Seen<'_>, findings: &Findings<'_>, harm: Option<&ControlTh
             // An aborted slot has no partner: what was seen after kills, against the control as it was.
             (Some(ControlThen::Fine { counts, .. }), Some(abort)) if !seen.slots.is_empty() => {
                 let control = counts.iter().find(|(of, _)| *of == probe.name);
-                Comparison::sums(
-                    seen.after_kills(&probe.name, abort.at),
-                    control.map_or_else(Counts::default, |(_, counts)| *counts),
-                )
+                let control = control.map_or_else(Counts::default, |(_, counts)| *counts);
+                seen.aborted(&probe.name, abort.at, control)
             }
             _ => seen.compare(probe),
         })
         .collect();
-    let margins: Vec<f64> = probes.iter().map(|p| hypothesis.margin_of(p)).collect();
-    let says = intervals::holm(&margins, |probe, error| comparisons[probe].interval(error));
+    let mut margins: Vec<f64> = probes.iter().map(|p| hypothesis.margin_of(p)).collect();
+    // One disproof among all comparisons is enough, those of the slow ends included, so all of them share the error.
+    let slow = hypothesis.latency_margin();
+    let mut slow_ends: Vec<_> = comparisons.iter().map(|c| c.latency(slow, ERROR)).collect();
+    let timed: Vec<usize> = (0..probes.len()).filter(|p| slow_ends[*p].is_some()).collect();
+    margins.extend(timed.iter().map(|_| slow));
+    let says = intervals::holm(&margins, |index, error| {
+        let Some(place) = index.checked_sub(probes.len()) else {
+            return comparisons[index].interval(error);
+        };
+        let probe = timed[place];
+        let known = slow_ends[probe].filter(|_| error == ERROR);
+        let latency = known.or_else(|| comparisons[probe].latency(slow, error));
+        latency.map_or(Interval::NOTHING, |l| Interval {
+            difference: l.ratio,
+            low: l.low,
+            high: l.high,
+        })
+    });
+    for (probe, says) in timed.iter().zip(&says[probes.len()..]) {
+        if let Some(latency) = &mut slow_ends[*probe] {
+            latency.says = *says;
+        }
+    }
     let drawn = matches!(hypothesis.control, Control::Sham { .. });
     probes
         .iter()
-        .zip(comparisons)
-        .zip(margins.iter().zip(says))
-        .map(|((probe, comparison), (margin, says))| {
+        .zip(&comparisons)
+        .zip(margins.iter().zip(&says))
+        .zip(slow_ends)
+        .map(|(((probe, comparison), (margin, says)), latency)| {
             let interval = comparison.interval(ERROR);
-            let latency = comparison.latency(hypothesis.latency_margin());
             let slow_end = latency.map_or(HypothesisResult::Held, |l| l.says);
             let paired = comparison.differences();
             Difference {
@@ -235,11 +255,11 @@ fn differences(seen: &Seen<'_>, findings: &Findings<'_>, harm: Option<&ControlTh
                     HypothesisResult::Held if !comparison.saw_both() => HypothesisResult::Inconclusive,
                     // The slow end, once it can be compared, has to be inside its margin, too.
                     HypothesisResult::Held => slow_end,
-                    says => says,
+                    says => *says,
                 },
                 chance: intervals::chance(&paired).filter(|_| drawn),
                 smallest: intervals::smallest(comparison.experiment, comparison.control, &paired),
-                pairs: comparison.pairs,
+                pairs: comparison.pairs.clone(),
                 latency,
             }
         })
@@ -310,8 +330,20 @@ impl Judged<'_> {
         if outcome != Outcome::Completed {
             return (Inconclusive, self.taken());
         }
-        match self.recovered() {
-            Recovered::No(why) if self.expects_recovery() => return (Disproved, why),
+        let recovered = self.recovered();
+        if let Recovered::No(why) = &recovered
+            && self.expects_recovery()
+        {
+            return (Disproved, why.clone());
+        }
+        let missing = self.progress().filter(|p| p.have < p.need);
+        // Looking at the interval after every pair would find a difference sooner or later.
+        if missing.is_none()
+            && let Some(worst) = self.differences.iter().find(|d| d.says == Disproved)
+        {
+            return (Disproved, self.worse(worst));
+        }
+        match recovered {
             Recovered::No(why) => {
                 return (
                     Inconclusive,
@@ -321,12 +353,8 @@ impl Judged<'_> {
             Recovered::Unknown(why) => return (Inconclusive, why),
             Recovered::Yes => {}
         }
-        if let Some(Progress { have, need, .. }) = self.progress().filter(|p| p.have < p.need) {
-            // Looking at the interval after every pair would find a difference sooner or later.
+        if let Some(Progress { have, need, .. }) = missing {
             return (Inconclusive, format!("pair {have} of {need}"));
-        }
-        if let Some(worst) = self.differences.iter().find(|d| d.says == Disproved) {
-            return (Disproved, self.worse(worst));
         }
         self.held_or_not()
     }
@@ -465,6 +493,16 @@ impl Judged<'_> {
                 return Some(format!(
                     "probe {} watched {watched} of {pairs} pairs of slots to their ends",
                     probe.name
+                ));
+            }
+            let other = hypothesis.counterpart(&probe.name).map(|other| &other.name);
+            let unwatched = [Some(&probe.name), other].into_iter().flatten();
+            let unwatched = unwatched
+                .filter(|_| pairs == 0)
+                .find(|probe| !self.seen.watched_to_the_end(probe));
+            if let Some(probe) = unwatched {
+                return Some(format!(
+                    "probe {probe} did not see all of the time from the first kill to the end"
                 ));
             }
             let control = difference.control();

@@ -145,6 +145,42 @@ pub(super) fn control_of(
     }
 }
 
+/// Samples of a verdict probe in a slot, at the least.
+const SLOT_SAMPLES: u32 = 4;
+
+/// A probe that is rarely looked at sees too little of a slot.
+pub(super) fn sampled(
+    written: &[raw::Probe],
+    probes: &[ProbeSpec],
+    control: Option<&Control>,
+    scribe: &mut Scribe,
+) {
+    let Some(Control::Sham { window, .. }) = control else {
+        return;
+    };
+    for (raw, probe) in written
+        .iter()
+        .zip(probes)
+        .filter(|(_, p)| p.role == Role::Verdict)
+    {
+        let Some(every) = probe.every.filter(|every| *every * SLOT_SAMPLES > *window) else {
+            continue;
+        };
+        scribe.error(
+            raw.every.as_ref().map_or(raw.place.at, |every| every.at),
+            format!(
+                "there is a sample every {}, fewer than four in a slot of {}: no slot would ever be compared",
+                brief(every),
+                brief(*window)
+            ),
+            format!(
+                "write a `control.window` of at least {}, or a shorter `every`",
+                brief(every * SLOT_SAMPLES)
+            ),
+        );
+    }
+}
+
 /// A margin for the slow end needs a probe that takes the time of its answers.
 pub(super) fn timed(written: Option<&At<raw::Control>>, probes: &[ProbeSpec], scribe: &mut Scribe) {
     let margin = written.and_then(|control| control.value.latency_margin.as_ref());

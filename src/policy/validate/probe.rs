@@ -1,7 +1,7 @@
 //! One probe: its tolerances, and whether its numbers can work at all.
 
 use super::is_dns_label;
-use super::promql::longest_window;
+use super::promql::{is_of_another_time, longest_window};
 use super::source::source_of;
 use super::tolerance::{Tolerance, fits_value, value_of};
 use crate::model::experiment::{
@@ -70,7 +70,10 @@ pub(super) fn probe(raw: &raw::Probe, timing: Timing, scribe: &mut Scribe) -> Op
     let mut source = source.and_then(|s| source_of(&s.value, s.at, scribe));
     let distance = distance(every, role, source.as_ref(), timing, scribe);
     if let (Some(source), Role::Abort) = (&source, role) {
-        may_abort(source, source_at, distance.unwrap_or(timing.every), scribe);
+        may_abort(source, source_at, scribe);
+    }
+    if let Some(source) = source.as_ref().filter(|_| role != Role::Observe) {
+        is_of_its_sample(source, source_at, distance.unwrap_or(timing.every), scribe);
     }
 
     let tolerance = Tolerance {
@@ -102,6 +105,13 @@ pub(super) fn probe(raw: &raw::Probe, timing: Timing, scribe: &mut Scribe) -> Op
             raw::at(max, share_place),
             "`max` is 0%: no number of good answers could ever show that it holds",
             "write a small share such as `0.1%`, or use `budget` to count failed requests",
+        );
+    }
+    if hard_share >= Share::WHOLE {
+        scribe.error(
+            raw::at(hard, share_place),
+            "the hard line is 100%: no sample can be worse, so nothing would ever cross it",
+            "write for example `50%`",
         );
     }
     if hard_share <= max_share {
@@ -142,7 +152,8 @@ pub(super) fn probe(raw: &raw::Probe, timing: Timing, scribe: &mut Scribe) -> Op
             every: distance.unwrap_or(timing.every),
             at_most: timing.at_most,
         };
-        if role != Role::Observe && max_share.0 > 0 {
+        // The baseline asks this of abort probes only.
+        if role == Role::Abort && max_share.0 > 0 {
             pace.can_show_the_limit(source_at, max_share, scribe);
         }
         if let (Some(at), true) = (
@@ -161,6 +172,10 @@ pub(super) fn probe(raw: &raw::Probe, timing: Timing, scribe: &mut Scribe) -> Op
     let relative = relative
         .as_ref()
         .and_then(|r| relative_of(&r.value, r.at, timing, scribe));
+    if let (Some(relative), Some(source), Some(written)) = (relative, &source, &raw.relative) {
+        let observed = per_sample(source, value.as_ref());
+        can_loosen(relative, observed, max_share, (written.at, timing.every), scribe);
+    }
     let source = source?;
     let flaky = timing.abort_after.is_none() && source.is_flaky();
     Some(ProbeSpec {
@@ -226,7 +241,7 @@ fn distance(
 }
 
 /// Whether a source tells soon enough to stop a run by.
-fn may_abort(source: &Source, at: Span, every: Duration, scribe: &mut Scribe) {
+fn may_abort(source: &Source, at: Span, scribe: &mut Scribe) {
     for part in source.parts() {
         match part {
             Source::Graphite(_) | Source::Influxdb(_) => scribe.error(
@@ -242,15 +257,6 @@ fn may_abort(source: &Source, at: Span, every: Duration, scribe: &mut Scribe) {
                         "write the selector of the series behind the query, such as `freshness: 'http_requests_total{app=\"cart\"}'`, or `role: verdict`",
                     );
                 }
-                let queries = [Some(&prometheus.query), prometheus.requests.as_ref()];
-                let longest = queries.into_iter().flatten().filter_map(|q| longest_window(q)).max();
-                if let Some(window) = longest.filter(|window| *window > every) {
-                    scribe.error(
-                        at,
-                        format!("the query looks back {} at every sample, and there is a sample every {}: overlapping windows count the same requests again and again, and hide a change behind the past", brief(window), brief(every)),
-                        format!("look back at most {}, raise `interval`, or write `role: verdict`", brief(every)),
-                    );
-                }
             }
             Source::Http(_)
             | Source::Tcp { .. }
@@ -259,6 +265,61 @@ fn may_abort(source: &Source, at: Span, every: Duration, scribe: &mut Scribe) {
             | Source::Command { .. }
             | Source::AnyOf(_) => {}
         }
+    }
+}
+
+/// Whether what a query asks is of the time of its sample: how often it is asked, and how far it looks back.
+fn is_of_its_sample(source: &Source, at: Span, every: Duration, scribe: &mut Scribe) {
+    for part in source.parts() {
+        let Source::Prometheus(prometheus) = part else {
+            continue;
+        };
+        let queries = || {
+            [Some(&prometheus.query), prometheus.requests.as_ref()]
+                .into_iter()
+                .flatten()
+        };
+        if queries().any(|query| is_of_another_time(query)) {
+            scribe.error(
+                at,
+                "the query asks of another time than that of its sample (`offset` or `@`)",
+                "remove it, or write `role: observe`: what was then says nothing of what a kill does now",
+            );
+        }
+        let longest = queries().filter_map(|query| longest_window(query)).max();
+        if let Some(window) = longest.filter(|window| *window > every) {
+            scribe.error(
+                at,
+                format!("the query looks back {} at every sample, and there is a sample every {}: overlapping windows count the same requests again and again, and hide a change behind the past", brief(window), brief(every)),
+                format!("look back at most {}, take samples farther apart (`every` of a verdict probe, or `interval`), or write `role: observe`", brief(every)),
+            );
+        }
+    }
+}
+
+/// A limit follows a control only where that sees enough to bound it: as many requests in a window as would leave the
+/// limit alone if all of them were good.
+fn can_loosen(
+    relative: Relative,
+    per_sample: Option<u64>,
+    limit: Share,
+    (at, every): (Span, Duration),
+    scribe: &mut Scribe,
+) {
+    let Some(per_sample) = per_sample else { return };
+    let samples = relative.window.as_nanos() / every.as_nanos().max(1);
+    let sees = per_sample.saturating_mul(u64::try_from(samples).unwrap_or(u64::MAX));
+    let share = u64::from(limit.0) * 100 / u64::from(relative.ratio_percent.max(1));
+    let needed = clean_requests(Share(u32::try_from(share).unwrap_or(u32::MAX).max(1)));
+    if sees < needed {
+        scribe.error(
+            at,
+            format!(
+                "`relative` would never do anything: the control shows {sees} requests in {}, and {needed} are needed before it may loosen a limit of {limit}",
+                brief(relative.window)
+            ),
+            "raise `requests`, lower `interval`, raise `share.max` or lower `ratio`; or remove it",
+        );
     }
 }
 
@@ -370,6 +431,16 @@ fn dip_of(raw: &raw::Dip, at: Span, limit: Share, timing: Timing, scribe: &mut S
     let max = place.need(max, "max", "write `dip: { max: 25%, for: 5s }`", scribe);
     let lasts = place.need(r#for, "for", "write `dip: { max: 25%, for: 5s }`", scribe);
     let (max, lasts) = (Share(max?.value.0), lasts?.value.0);
+    if max >= Share::WHOLE {
+        scribe.error(
+            at,
+            format!(
+                "during a dip to 100% no share could end the run for {} after every kill",
+                brief(lasts)
+            ),
+            "write how bad it may be at most, such as `25%`",
+        );
+    }
     if max <= limit || lasts.is_zero() || lasts >= timing.recover_within {
         scribe.error(
             at,

@@ -1,32 +1,76 @@
-//! As much of PromQL as it takes to see how far a query looks back.
+//! As much of PromQL as it takes to see how far a query looks back, and whether a text is a selector.
 
 use std::time::Duration;
 
-/// The longest range `[5m]` (or subquery `[1h:1m]`) of a PromQL text; what stands in quotes is no range.
-pub(super) fn longest_window(query: &str) -> Option<Duration> {
-    let mut ranges = vec![];
-    let (mut quote, mut range) = (None, None::<String>);
+/// A PromQL text without its comments, and with nothing left of what stands in quotes but the quotes.
+fn bare(query: &str) -> String {
+    let mut bare = String::new();
     let mut characters = query.chars();
     while let Some(c) = characters.next() {
-        match (quote, &mut range) {
-            (Some(mark), _) => match c {
-                '\\' if mark != '`' => {
-                    characters.next();
-                }
-                c if c == mark => quote = None,
-                _ => {}
-            },
-            (None, _) if matches!(c, '"' | '\'' | '`') => quote = Some(c),
-            (None, None) if c == '[' => range = Some(String::new()),
-            (None, Some(text)) if c == ']' => {
-                ranges.extend(prometheus_duration(text.split(':').next().unwrap_or("")));
-                range = None;
+        match c {
+            '#' => {
+                characters.by_ref().find(|c| *c == '\n');
+                bare.push('\n');
             }
-            (None, Some(text)) => text.push(c),
-            (None, None) => {}
+            '"' | '\'' | '`' => {
+                bare.extend(['"', '"']);
+                while let Some(inner) = characters.next().filter(|inner| *inner != c) {
+                    if inner == '\\' && c != '`' {
+                        characters.next();
+                    }
+                }
+            }
+            c => bare.push(c),
         }
     }
-    ranges.into_iter().max()
+    bare
+}
+
+/// The longest range `[5m]` (or subquery `[1h:1m]`) of a PromQL text; what stands in quotes or in a comment is no range.
+pub(super) fn longest_window(query: &str) -> Option<Duration> {
+    let bare = bare(query);
+    let ranges = bare.split('[').skip(1);
+    ranges
+        .filter_map(|text| {
+            let text = text.split(']').next().unwrap_or("");
+            prometheus_duration(text.split(':').next().unwrap_or(""))
+        })
+        .max()
+}
+
+/// Whether a query asks of another time than now: `offset 1h`, `@ 1600000000`.
+pub(super) fn is_of_another_time(query: &str) -> bool {
+    let mut outside = String::new();
+    let mut depth = 0_u32;
+    for c in bare(query).chars() {
+        match c {
+            '{' => depth += 1,
+            '}' => depth = depth.saturating_sub(1),
+            c if depth == 0 => outside.push(c),
+            _ => {}
+        }
+    }
+    let mut words = outside.split(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '_' | ':')));
+    outside.contains('@') || words.any(|word| word.eq_ignore_ascii_case("offset"))
+}
+
+/// Whether a text is the selector of some series and nothing else: `up`, `up{job="a"}`, `{job="a"}`. Of anything else
+/// `timestamp()` gives the moment of the evaluation, however old the series is (Prometheus' documentation of it).
+pub(super) fn is_selector(text: &str) -> bool {
+    let bare = bare(text);
+    let (name, labels) = match bare.split_once('{') {
+        Some((name, rest)) => (name, rest.trim_end().strip_suffix('}')),
+        None => (bare.as_str(), Some("")),
+    };
+    let (name, Some(labels)) = (name.trim(), labels) else {
+        return false;
+    };
+    let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | ':');
+    let is_label = |c: char| is_name(c) || c.is_whitespace() || matches!(c, '=' | '!' | '~' | ',' | '"');
+    name.chars().all(is_name)
+        && !name.starts_with(|c: char| c.is_ascii_digit())
+        && labels.chars().all(is_label)
+        && !(name.is_empty() && labels.trim().is_empty())
 }
 
 /// `5m`, `1h30m`, `1d`, `1w`, `1y`, `300` (seconds), by Prometheus' grammar; one that can't be read is
@@ -81,5 +125,64 @@ mod tests {
             assert_eq!(seconds(query), expected, "{query}");
         }
         assert!(longest_window("rate(x[$__interval])").unwrap() > Duration::from_secs(1_000_000));
+    }
+
+    #[test]
+    fn what_stands_in_a_comment_hides_nothing() {
+        let hidden = "# the app's errors\nsum(rate(x[5m])) / sum(rate(y[1s]))";
+        assert_eq!(longest_window(hidden), Some(Duration::from_secs(300)));
+        assert_eq!(
+            longest_window("rate(x[1s]) # not [5m]"),
+            Some(Duration::from_secs(1))
+        );
+    }
+
+    #[test]
+    fn a_query_of_another_time_is_seen() {
+        for query in [
+            "sum(rate(x[1s] offset 1h))",
+            "x OFFSET -5m",
+            "x @ 1600000000",
+            "x{a=\"b\"} offset 1w",
+        ] {
+            assert!(is_of_another_time(query), "{query}");
+        }
+        for query in [
+            "x{offset=\"@\"}",
+            "offsets_total",
+            "x{a=\"offset 1h\"} # offset 1h",
+            "rate(x[1s])",
+        ] {
+            assert!(!is_of_another_time(query), "{query}");
+        }
+    }
+
+    #[test]
+    fn only_the_selector_of_series_is_one() {
+        for text in [
+            "up",
+            "job:errors:rate1m",
+            "up{job=\"a(b)\", code=~'5..'}",
+            "{__name__=\"up\"}",
+            " up { job != \"a\" } ",
+        ] {
+            assert!(is_selector(text), "{text}");
+        }
+        for text in [
+            "",
+            "{}",
+            "vector(1)",
+            "sum(up)",
+            "up[5m]",
+            "up offset 1h",
+            "up @ 5",
+            "up + up",
+            "1up",
+            "x)) or vector(0) or max((x",
+            "up{job=\"a\"} > 0",
+            "up{job=\"a\"",
+        ] {
+            assert!(!is_selector(text), "{text}");
+        }
     }
 }

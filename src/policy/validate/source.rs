@@ -2,6 +2,7 @@
 
 use super::address::{probe_host, web_address};
 use super::number;
+use super::promql::is_selector;
 use crate::model::experiment::{AnyOf, Graphite, Haproxy, Http, Influxdb, Prometheus, Source, StatusRange};
 use crate::policy::problem::{Scribe, Span};
 use crate::policy::raw;
@@ -174,6 +175,14 @@ fn prometheus_of(raw: &raw::Prometheus, scribe: &mut Scribe) -> Option<Source> {
         scribe,
     );
     let requests = requests.as_ref().and_then(|q| query_text(Some(q), scribe));
+    let selector = freshness.as_ref().filter(|text| !text.value.0.trim().is_empty());
+    if let Some(text) = selector.filter(|text| !is_selector(&text.value.0)) {
+        scribe.error(
+            text.at,
+            "`freshness` is not a selector: of anything else Prometheus gives the present as its age, however old the series is",
+            "write the series behind the query and nothing around it, such as `'http_requests_total{app=\"cart\"}'`",
+        );
+    }
     let freshness = freshness.as_ref().and_then(|q| query_text(Some(q), scribe));
     Some(Source::Prometheus(Prometheus {
         url: url?,
@@ -205,7 +214,8 @@ fn haproxy_of(raw: &raw::Haproxy, scribe: &mut Scribe) -> Option<Source> {
     }
     for (index, lb) in lbs.value.iter().enumerate() {
         may_be_asked(lb, scribe);
-        if lbs.value[..index].iter().any(|other| other.value == lb.value) {
+        let same = |other: &At<Text>| other.value.0.trim_end_matches('/') == lb.value.0.trim_end_matches('/');
+        if lbs.value[..index].iter().any(same) {
             scribe.error(
                 lb.at,
                 format!("`{}` is there twice", lb.value.0),
@@ -322,6 +332,15 @@ fn any_of_of(raw: &raw::AnyOf, scribe: &mut Scribe) -> Option<Source> {
             source
         })
         .collect();
+    for (index, (one, source)) in sources.value.iter().zip(&made).enumerate() {
+        if source.is_some() && made[..index].contains(source) {
+            scribe.error(
+                one.at,
+                "this vantage point is there twice",
+                "it would have two votes: remove one",
+            );
+        }
+    }
     let majority = u32::try_from(all / 2 + 1).unwrap_or(u32::MAX);
     let quorum = quorum.as_ref().map(|q| (q.value, q.at));
     if let Some((number, at)) = quorum

@@ -1,10 +1,10 @@
 //! `spec.steadyState`: probes, tolerances, and whether the numbers can work at all.
 
-use super::control::{control_of, counterparts, timed};
+use super::control::{control_of, counterparts, sampled, timed};
 use super::number;
 use super::probe::{Timing, probe};
 use super::source::may_be_asked;
-use crate::model::experiment::{Baseline, Blindness, EachTask, Hypothesis, Recovery, Share};
+use crate::model::experiment::{Baseline, Blindness, EachTask, Hypothesis, Recovery, Role, Share};
 use crate::policy::problem::Scribe;
 use crate::policy::raw;
 use crate::policy::read::{At, Lasting, brief};
@@ -178,6 +178,18 @@ pub fn hypothesis(raw: &raw::SteadyState, scribe: &mut Scribe) -> Option<Hypothe
     let compare = control_of(control.as_ref(), place.at, every, recover.hold, scribe);
     timed(control.as_ref(), &probes, scribe);
     counterparts(list, &probes, compare.control.as_ref(), scribe);
+    sampled(list, &probes, compare.control.as_ref(), scribe);
+    if let Some(budget) = budget
+        && !probes
+            .iter()
+            .any(|p| p.role == Role::Abort && p.counts_requests())
+    {
+        scribe.error(
+            budget.at,
+            "`budget` would count nothing: no abort probe tells of requests",
+            "an abort probe of `http`, `tcp`, `haproxy`, or of `prometheus` with `requests`, and without `value`, counts them: add one, or remove `budget`",
+        );
+    }
     Some(Hypothesis {
         interval: every,
         timeout: patience,

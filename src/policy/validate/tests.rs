@@ -524,6 +524,20 @@ fn times_of_the_steady_state_fit_together() {
     steady("blind: { abortAfter: 0 }", "`abortAfter` is 0");
     steady("budget: { failedRequests: 0 }", "`failedRequests` is 0");
     steady("budget: {}", "`failedRequests` is missing");
+    let counts_nothing = GOOD
+        .replace(
+            "    probes:\n",
+            "    budget: { failedRequests: 9 }\n    probes:\n",
+        )
+        .replace(
+            "{ http: { url: \"http://cart.example.net/health\", requests: 5 } }",
+            "{ command: { argv: [\"/usr/local/bin/check\"] } }\n        value: { max: 9 }",
+        );
+    let said = problems(&counts_nothing).join("\n");
+    assert!(
+        said.contains("`budget` would count nothing: no abort probe tells of requests"),
+        "{said}"
+    );
     steady("selfCheck: \"http://169.254.169.254/\"", "it is never probed");
     steady("anyOf: []", "a group of vantage points is a source");
 }
@@ -644,9 +658,18 @@ fn two_apps_are_compared_probe_by_probe() {
     assert_eq!(counterpart.as_deref(), Some("other"));
     assert_eq!(hypothesis.verdict_probes().count(), 1);
     let relative = |more: &str| {
-        let line = format!("        relative: {{ to: control{more} }}\n        share: {{ max: 1%");
+        let line = format!("        relative: {{ to: control{more} }}\n        share: {{ max: 3%");
         good.replace("        share: { max: 1%", &line)
+            .replace("requests: 5 ", "requests: 50 ")
     };
+    let blunt = relative("").replace("share: { max: 3%", "share: { max: 1%");
+    let said = problems(&blunt).join("\n");
+    assert!(
+        said.contains(
+            "the control shows 500 requests in 10s, and 598 are needed before it may loosen a limit of 1 %"
+        ),
+        "{said}"
+    );
     let spec = |text: &str| {
         policy(text)
             .hypothesis
@@ -765,6 +788,20 @@ fn metric_systems_are_asked_for_what_they_can_tell() {
         "prometheus: { url: \"http://p\", query: \"rate(x[5m])\", freshness: x }",
         "looks back 5m at every sample, and there is a sample every 1s",
     );
+    source(
+        "prometheus: { url: \"http://p\", query: \"rate(x[1s] offset 1h)\", freshness: x }",
+        "asks of another time than that of its sample",
+    );
+    for text in ["vector(1)", "sum(x)", "x)) or vector(0) or max((x"] {
+        source(
+            &format!("prometheus: {{ url: \"http://p\", query: up, freshness: \"{text}\" }}"),
+            "`freshness` is not a selector",
+        );
+    }
+    source(
+        "haproxy: { lbs: [\"http://lb1:9090\", \"http://lb1:9090/\"], backend: b }",
+        "is there twice",
+    );
     source("haproxy: { lbs: [], backend: b }", "it may be 1 to 16");
     source(
         "haproxy: { lbs: [\"http://lb1\", \"http://lb1\"], backend: b }",
@@ -808,17 +845,22 @@ fn metric_systems_are_asked_for_what_they_can_tell() {
 #[test]
 fn a_group_asks_the_same_from_several_places() {
     let http = "{ http: { url: \"http://a/\" } }";
+    let [second, third] = ["b", "c"].map(|host| http.replace("//a/", &format!("//{host}/")));
     source(&format!("anyOf: {{ sources: [ {http} ] }}"), "it may have 2 to 8");
+    source(
+        &format!("anyOf: {{ sources: [ {http}, {second}, {http} ] }}"),
+        "this vantage point is there twice",
+    );
     source(
         &format!("anyOf: {{ sources: [ {http}, {{ marathon: {{}} }} ] }}"),
         "`marathon` can't stand in a group",
     );
     source(
-        &format!("anyOf: {{ sources: [ {http}, {{ anyOf: {{ sources: [ {http}, {http} ] }} }} ] }}"),
+        &format!("anyOf: {{ sources: [ {http}, {{ anyOf: {{ sources: [ {http}, {second} ] }} }} ] }}"),
         "`anyOf` can't stand in a group",
     );
     source(
-        &format!("anyOf: {{ sources: [ {http}, {http}, {http} ], quorum: 1 }}"),
+        &format!("anyOf: {{ sources: [ {http}, {second}, {third} ], quorum: 1 }}"),
         "of 3 vantage points it may be 2 to 3",
     );
     source(
@@ -1139,5 +1181,49 @@ fn a_fault_of_one_app_takes_no_limit_over_all_apps() {
     add(
         "  blastRadius: { maxTasksInAll: 2 }",
         "`maxTasksInAll` is for `agentOutage`",
+    );
+}
+
+#[test]
+fn a_verdict_probe_sees_enough_of_every_slot_and_counts_nothing_twice() {
+    let second = |every: &str, query: &str, more: &str| {
+        let probe = format!(
+            "      - {{ name: slo, role: verdict, every: {every}, source: {{ prometheus: {{ url: \"http://p\", query: \"{query}\" }} }} }}\n"
+        );
+        problems(&GOOD.replace("    probes:\n", &format!("{more}    probes:\n{probe}"))).join("\n")
+    };
+    assert_eq!(second("15s", "sum(rate(x[15s]))", ""), "");
+    let said = second("15s", "sum(rate(x[1m]))", "");
+    assert!(
+        said.contains("looks back 1m at every sample, and there is a sample every 15s"),
+        "{said}"
+    );
+    let said = second("30s", "sum(rate(x[30s]))", "");
+    assert!(
+        said.contains("there is a sample every 30s, fewer than four in a slot of 1m"),
+        "{said}"
+    );
+    assert_eq!(
+        second("30s", "sum(rate(x[30s]))", "    control: { window: 2m }\n"),
+        ""
+    );
+    // How good the time before is, is asked of abort probes only.
+    assert_eq!(
+        second("15s", "max(x)", "    baseline: { for: 60s, max: 5m }\n"),
+        ""
+    );
+}
+
+#[test]
+fn lines_that_nothing_could_cross_are_refused() {
+    check(
+        "hard: 50%",
+        "hard: 100%",
+        "the hard line is 100%: no sample can be worse",
+    );
+    check(
+        "share: { max: 1%, hard: 50% }",
+        "dip: { max: 100%, for: 4m }",
+        "during a dip to 100% no share could end the run for 4m after every kill",
     );
 }

@@ -92,7 +92,7 @@ fn question(url: &str, requests: u32) -> Http {
 
 /// Observed and bad.
 async fn counts(question: &Http, timeout: Duration) -> (u32, u32) {
-    match take(&door(), &tls().unwrap(), question, timeout).await {
+    match take(&door(), &tls().unwrap(), question, Patience::within(timeout)).await {
         Reading::Seen { observed, bad, .. } => (observed, bad),
         Reading::Blind { why } => panic!("blind: {why}"),
     }
@@ -183,6 +183,24 @@ async fn slow_hanging_and_half_answers_are_bad_and_end_in_time() {
     assert_eq!(counts(&patient, LONG).await.1, 0);
 }
 
+#[test]
+fn every_request_has_the_whole_timeout_and_is_over_before_the_next_sample() {
+    let ms = Duration::from_millis;
+    for (timeout, interval, expected) in [
+        (800, 1_000, 100),
+        (200, 10_000, 50),
+        (950, 1_000, 25),
+        (800, 800, 0),
+    ] {
+        let timing = Patience {
+            timeout: ms(timeout),
+            interval: ms(interval),
+        };
+        assert_eq!(spread(timing), ms(expected), "{timing:?}");
+        assert!(timing.timeout + spread(timing) <= timing.interval);
+    }
+}
+
 #[tokio::test]
 async fn refused_and_reset_connections_are_bad() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -203,10 +221,13 @@ async fn refused_and_reset_connections_are_bad() {
 #[tokio::test]
 async fn what_cannot_be_asked_is_blind() {
     let tls = tls().unwrap();
-    let check = async |question: Http, words: &str| match take(&door(), &tls, &question, SHORT).await {
-        Reading::Blind { why } => assert!(why.contains(words), "{why}"),
-        seen @ Reading::Seen { .. } => panic!("{seen:?}"),
-    };
+    let check =
+        async |question: Http, words: &str| match take(&door(), &tls, &question, Patience::within(SHORT))
+            .await
+        {
+            Reading::Blind { why } => assert!(why.contains(words), "{why}"),
+            seen @ Reading::Seen { .. } => panic!("{seen:?}"),
+        };
     check(question("http://10.0.0.1/", 1), "private").await;
     check(question("http://169.254.169.254/", 1), "metadata").await;
     check(question("no url", 1), "can't be read").await;
@@ -237,7 +258,13 @@ async fn a_silent_resolver_is_blind_in_time() {
         resolver: Box::new(Silent),
         ..door()
     };
-    let reading = take(&door, &tls().unwrap(), &question("http://x.example/", 1), SHORT).await;
+    let reading = take(
+        &door,
+        &tls().unwrap(),
+        &question("http://x.example/", 1),
+        Patience::within(SHORT),
+    )
+    .await;
     assert!(matches!(reading, Reading::Blind { why } if why.contains("in time")));
 }
 
@@ -263,7 +290,7 @@ async fn stages_are_timed_and_the_slowest_request_tells_its_own() {
         &door(),
         &tls().unwrap(),
         &question(&format!("{base}/ok"), 3),
-        LONG / 10,
+        Patience::within(LONG / 10),
     )
     .await;
     let phases = reading.detail().and_then(|d| d.slowest).unwrap();
@@ -276,7 +303,7 @@ async fn stages_are_timed_and_the_slowest_request_tells_its_own() {
         &door(),
         &tls().unwrap(),
         &question(&format!("{base}/hang"), 1),
-        SHORT,
+        Patience::within(SHORT),
     )
     .await;
     let phases = reading.detail().and_then(|d| d.slowest).unwrap();
@@ -294,7 +321,7 @@ async fn an_answer_with_a_bad_status_is_no_silence() {
         &door(),
         &tls().unwrap(),
         &question(&format!("{base}/500"), 2),
-        LONG / 10,
+        Patience::within(LONG / 10),
     )
     .await;
     assert!(!reading.is_silence(), "{reading:?}");
@@ -302,7 +329,7 @@ async fn an_answer_with_a_bad_status_is_no_silence() {
         &door(),
         &tls().unwrap(),
         &question("http://127.0.0.1:1/", 2),
-        LONG / 10,
+        Patience::within(LONG / 10),
     )
     .await;
     assert!(reading.is_silence(), "{reading:?}");
@@ -312,14 +339,20 @@ async fn an_answer_with_a_bad_status_is_no_silence() {
 async fn times_are_kept_only_where_slow_answers_have_a_line() {
     let (base, _) = service().await;
     let url = format!("{base}/ok");
-    let plain = take(&door(), &tls().unwrap(), &question(&url, 4), LONG / 10).await;
+    let plain = take(
+        &door(),
+        &tls().unwrap(),
+        &question(&url, 4),
+        Patience::within(LONG / 10),
+    )
+    .await;
     assert!(plain.detail().unwrap().times_us.is_empty() && !plain.detail().unwrap().pending);
     for (line, bad) in [(LONG / 20, 0), (Duration::ZERO, 4)] {
         let lined = Http {
             slower_than: Some(line),
             ..question(&url, 4)
         };
-        let reading = take(&door(), &tls().unwrap(), &lined, LONG / 10).await;
+        let reading = take(&door(), &tls().unwrap(), &lined, Patience::within(LONG / 10)).await;
         assert_eq!(reading.bad_share(), Some(f64::from(bad) / 4.0));
         let detail = reading.detail().unwrap();
         // The slow ones are the slow end that a verdict is about.
@@ -328,7 +361,7 @@ async fn times_are_kept_only_where_slow_answers_have_a_line() {
             url: format!("{base}/500"),
             ..lined
         };
-        let reading = take(&door(), &tls().unwrap(), &wrong, LONG / 10).await;
+        let reading = take(&door(), &tls().unwrap(), &wrong, Patience::within(LONG / 10)).await;
         assert_eq!(reading.bad_share(), Some(1.0));
         let detail = reading.detail().unwrap();
         assert!(
@@ -340,7 +373,7 @@ async fn times_are_kept_only_where_slow_answers_have_a_line() {
         slower_than_baseline_percent: Some(150),
         ..question(&url, 4)
     };
-    let reading = take(&door(), &tls().unwrap(), &followed, LONG / 10).await;
+    let reading = take(&door(), &tls().unwrap(), &followed, Patience::within(LONG / 10)).await;
     let detail = reading.detail().unwrap();
     assert!(detail.pending && detail.times_us.len() == 4, "{detail:?}");
 }
@@ -379,7 +412,7 @@ async fn a_json_body_is_good_bad_or_not_to_be_judged() {
         ("/html", "the body is not JSON"),
         ("/long", "longer than 64 KiB"),
     ] {
-        match take(&door(), &tls().unwrap(), &at(path), LONG / 10).await {
+        match take(&door(), &tls().unwrap(), &at(path), Patience::within(LONG / 10)).await {
             Reading::Blind { why } => assert!(why.contains(words), "{why}"),
             seen @ Reading::Seen { .. } => panic!("{path} {seen:?}"),
         }
@@ -403,18 +436,30 @@ async fn a_name_that_cannot_be_resolved_is_bad_only_where_that_was_said() {
         ..door()
     };
     let blind = question("http://x.example/", 3);
-    let reading = take(&door, &tls().unwrap(), &blind, SHORT).await;
+    let reading = take(&door, &tls().unwrap(), &blind, Patience::within(SHORT)).await;
     assert!(matches!(reading, Reading::Blind { why } if why.contains("no such host")));
     let bad = |url| Http {
         dns_failure_is_bad: true,
         ..question(url, 3)
     };
-    let reading = take(&door, &tls().unwrap(), &bad("http://x.example/"), SHORT).await;
+    let reading = take(
+        &door,
+        &tls().unwrap(),
+        &bad("http://x.example/"),
+        Patience::within(SHORT),
+    )
+    .await;
     assert!(
         reading.is_silence() && reading.bad_share() == Some(1.0),
         "{reading:?}"
     );
     // What may not be reached was not tried: that is never the target's failure.
-    let reading = take(&door, &tls().unwrap(), &bad("http://10.0.0.1/"), SHORT).await;
+    let reading = take(
+        &door,
+        &tls().unwrap(),
+        &bad("http://10.0.0.1/"),
+        Patience::within(SHORT),
+    )
+    .await;
     assert!(matches!(reading, Reading::Blind { .. }), "{reading:?}");
 }

@@ -176,7 +176,7 @@ fn five_clean_pairs_hold_and_say_what_they_could_not_have_seen() {
         found.sentence,
         "Held. 5 kills of 1 of 12 tasks. Bad answers (edge): 0 % after a kill, 0 % after a sham; difference 0 points, \
          95 % sure it is below +0.009 (tolerated: +0.50). 30,000 observations after a sham, 30,000 observations after a \
-         kill. A difference below about 0.008 points would probably have been missed. Design: sham slots (good)."
+         kill. A difference below about 0.018 points would probably have been missed. Design: sham slots (good)."
     );
     assert_eq!(found.design, "good (sham slots)");
     assert_eq!(
@@ -558,6 +558,65 @@ fn a_reference_app_takes_away_what_happened_to_both() {
         "{}",
         both.sentence
     );
+}
+
+#[test]
+fn a_probe_that_did_not_see_all_of_the_time_after_the_first_kill_holds_nothing() {
+    let blind = |probe: &'static str, control: Control| {
+        beside(control).with(|run| {
+            let gap = at(FIRST + 20.0)..at(FIRST + 60.0);
+            run.samples
+                .retain(|s| s.probe != probe.into() || !gap.contains(&s.at));
+        })
+    };
+    let why = |probe: &str| {
+        format!("not known (probe {probe} did not see all of the time from the first kill to the end")
+    };
+    let reference = || Control::Reference {
+        app: "/shop/pay".into(),
+    };
+    for probe in ["edge", "other"] {
+        blind(probe, reference()).check(Completed, Inconclusive, &why(probe));
+        let parallel = parallel().plan.hypothesis.control;
+        blind(probe, parallel).check(Completed, Inconclusive, &why(probe));
+    }
+    blind("edge", Control::BeforeAfter)
+        .with(|run| run.plan.hypothesis.probes.truncate(1))
+        .check(Completed, Inconclusive, &why("edge"));
+}
+
+#[test]
+fn a_clear_difference_disproves_also_where_nobody_declared_when_to_be_whole_again() {
+    Run::new(ORDER)
+        .bad('K', 2, 60.0)
+        .with(|run| {
+            run.plan.hypothesis.recovery.expected = false;
+            run.recoveries[0].steady = None;
+        })
+        .check(Completed, Disproved, "yes (probe edge is worse after a kill");
+}
+
+#[test]
+fn what_comes_in_bursts_after_the_kills_is_less_sure_than_its_sum() {
+    // The same sum twice: one bad of a hundred in every other second, and all of them at once.
+    let before_after = |burst: bool| {
+        beside(Control::BeforeAfter).with(|run| {
+            run.plan.hypothesis.probes.truncate(1);
+            for second in 0..360 {
+                let bad = match (burst, second) {
+                    (false, s) => u32::from(s % 2 == 0),
+                    (true, s) if s < 9 => 20,
+                    (true, _) => 0,
+                };
+                let from = FIRST + f64::from(second);
+                set(run, "edge", from, from + 1.0, bad);
+            }
+        })
+    };
+    let (even, burst) = (before_after(false).verdict(), before_after(true).verdict());
+    let (even, burst) = (&even.differences[0], &burst.differences[0]);
+    assert!((even.difference - burst.difference).abs() < 1e-9);
+    assert!(even.low > 0.0 && burst.low < 0.0, "{even:?} {burst:?}");
 }
 
 proptest! {

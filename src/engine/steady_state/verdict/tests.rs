@@ -201,7 +201,7 @@ fn a_clean_run_held() {
         found.sentence,
         "Held. 1 kill of 1 of 12 tasks. Bad answers (edge): 0 % after the kills, 0 % before; difference 0 points, \
          95 % sure it is below +0.008 (tolerated: +0.50). 6,000 observations before, 36,000 observations after the kills. \
-         A difference below about 0.017 points would probably have been missed. Design: before/after (weak)."
+         A difference below about 0.060 points would probably have been missed. Design: before/after (weak)."
     );
 }
 

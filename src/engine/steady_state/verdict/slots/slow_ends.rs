@@ -251,3 +251,23 @@ fn what_a_policy_tolerates_of_the_slow_end_is_what_counts() {
     );
     declared(200).check(Completed, Held, "no difference");
 }
+
+#[test]
+fn slow_ends_and_shares_of_all_probes_have_one_error_among_them() {
+    let run = watched(ORDER, 1.8, &lines()[0]);
+    let alone = run.verdict().differences[0].latency.expect("it was compared");
+    assert_eq!(alone.says, Disproved, "{alone:?}");
+    // A margin that is just kept with one chance of error in twenty is not disproved among four comparisons.
+    let hypothesis = run.plan.hypothesis.clone();
+    let just = run.with(|run| {
+        run.plan.hypothesis.latency_margin_percent = Some((alone.low * 100.0).floor() as u32);
+    });
+    let found = just.verdict().differences[0].latency.expect("it was compared");
+    assert!(found.low > found.margin, "{found:?}");
+    assert_eq!(found.says, Inconclusive, "{found:?}");
+    assert_eq!(
+        hypothesis.verdict_probes().count(),
+        1,
+        "its share and its slow end are two"
+    );
+}

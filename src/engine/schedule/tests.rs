@@ -1060,3 +1060,59 @@ fn a_moment_that_passed_five_minutes_ago_is_missed_and_never_caught_up() {
     // An earlier one that was missed keeps nobody from the one that is due.
     assert_eq!(ask(Some(first), hours[2]), Standing::Due(hours[2]));
 }
+
+#[test]
+fn the_draw_in_the_readme_is_what_sha256sum_and_the_operator_say() {
+    const README: &str = include_str!("../../../policies/README.md");
+    const POLICY: &str = include_str!("../../../policies/examples/3-all-year.yaml");
+    let policy = crate::policy::load::parse_policy(std::path::Path::new("p.yaml"), POLICY.as_bytes())
+        .unwrap_or_else(|(_, problems)| panic!("{problems}"));
+    let limits = Limits {
+        timezone: policy.schedule.timezone,
+        ..limits()
+    };
+    let date = day("2026-04-02");
+    let number = |purpose: &str| {
+        let input = format!("v1|seed-42|web-tier-all-year|2026-04-02|{purpose}");
+        let hash = <sha2::Sha256 as sha2::Digest>::digest(&input);
+        let hex = crate::model::plan::hex(&hash);
+        let shown = format!("printf %s '{input}' | sha256sum\n# {hex}\n");
+        assert!(README.contains(&shown), "policies/README.md lacks\n{shown}");
+        let number = (u64::from_str_radix(&hex[..16], 16).unwrap() >> 11) as f64 / (1_u64 << 53) as f64;
+        assert!(README.contains(&format!("{number:.4}")), "{purpose}: {number}");
+        (hex, number)
+    };
+    let ((hex, fire), (_, when)) = (number("fire"), number("when"));
+    assert!(README.contains(&format!("(0x{} >> 11) / 2**53", &hex[..16])));
+    assert!(fire < 1.0 / 5.0);
+    let starts = super::cadence::starts_on(
+        &policy.schedule,
+        super::cadence::longest_run(&policy),
+        &limits,
+        date,
+    );
+    let seconds: f64 = starts.iter().map(super::cadence::length).sum();
+    let mut at = TimeDelta::milliseconds((when * seconds * 1e3) as i64);
+    if at >= starts[0].1 - starts[0].0 {
+        at += starts[1].0 - starts[0].1;
+    }
+    let at = starts[0].0 + at;
+    let acted = due(
+        "seed-42",
+        &policy,
+        policy.name.as_str(),
+        &limits,
+        utc("2026-04-01T22:00:00Z"),
+        utc("2026-04-02T22:00:00Z"),
+    );
+    assert_eq!(acted, [at]);
+    let local = at
+        .with_timezone(&policy.schedule.timezone)
+        .format("%H:%M:%S")
+        .to_string();
+    let moment = at.format("%FT%TZ").to_string();
+    assert!(
+        README.contains(&local) && README.contains(&moment),
+        "policies/README.md lacks {local} or {moment}: {starts:?}, {seconds} s"
+    );
+}

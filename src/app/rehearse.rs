@@ -270,7 +270,7 @@ impl Stage<'_> {
                     .map_err(|none| none.why)
                 });
             // The first look only tells which app it is about.
-            let (app, what) = match plan {
+            let (app, tasks, what) = match plan {
                 Ok(plan) => {
                     let tasks: Vec<String> = plan
                         .steps
@@ -282,16 +282,17 @@ impl Stage<'_> {
                         .collect();
                     (
                         plan.apps.ids().next().cloned(),
+                        u32::try_from(tasks.len()).unwrap_or(u32::MAX),
                         format!("would have killed {}", tasks.join(", ")),
                     )
                 }
-                Err(why) => (None, format!("would have killed nothing: {why}")),
+                Err(why) => (None, 0, format!("would have killed nothing: {why}")),
             };
             {
                 let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
                 seen.app = app.or_else(|| seen.app.take());
                 if number > 0 {
-                    seen.shams.push(ShamKill { at: now, what });
+                    seen.shams.push(ShamKill { at: now, tasks, what });
                 }
             }
             let rest = if number == 0 {
@@ -418,7 +419,7 @@ impl Seen {
         }
         let evidence = self.monitor.evidence().values().copied().max().unwrap_or(0);
         format!(
-            "{bad} of {observed} bad, {blind} samples blind, evidence {evidence} %, {} sham kills",
+            "{bad} of {observed} bad, {blind} samples blind, evidence {evidence} %, sham kills: {}",
             self.shams.len()
         )
     }

@@ -8,6 +8,15 @@ use chrono::{Days, NaiveDate};
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 
+/// What the options do not say. An `Args` can't say it in its own comment: that of the command stands in its place.
+const FORECAST_HELP: &str = "\
+Needs no operator. Expected numbers come from the policies alone; the moments are drawn from the \
+installation's seed, so they are shown only where it can be read: on the operator's host.
+
+Besides the formats above:
+  -o csv  for spreadsheets: one line a moment, or one a month without the seed
+  -o ics  for calendars: the moments at which runs will begin";
+
 /// `check`.
 #[derive(Debug, Args)]
 pub(super) struct Check {
@@ -16,10 +25,8 @@ pub(super) struct Check {
 }
 
 /// `forecast`.
-///
-/// Needs no operator. Expected numbers come from the policies alone. The moments are drawn from the installation's
-/// seed, so that they are shown only where it can be read: on the operator's host. -o json, yaml, csv or ics.
 #[derive(Debug, Args)]
+#[command(after_help = FORECAST_HELP)]
 pub(super) struct Forecast {
     /// First date; today, unless said otherwise
     #[arg(long, value_name = "DATE")]

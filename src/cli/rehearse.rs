@@ -8,13 +8,16 @@ use clap::Args;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// What the options do not say.
+const HELP: &str = "\
+Asks the policy's probes about the live app, makes sham kills only, and says what was measured: the noise, the \
+evidence that it makes, the limit, interval and latency line that fit, and how fast an abort would be. Nothing is \
+killed and nothing in the cluster is changed. Needs settings and no running operator. Ctrl-C ends it early and prints \
+what was measured until then.";
+
 /// `rehearse`.
-///
-/// Asks the policy's probes about the live app, makes sham kills only, and says what was measured: the noise, the
-/// evidence that it makes, the limit, interval and latency line that fit, and how fast an abort would be. Nothing is
-/// killed and nothing in the cluster is changed. Needs settings and no running operator. Ctrl-C ends it early and
-/// prints what was measured until then.
 #[derive(Debug, Args)]
+#[command(after_help = HELP)]
 pub(super) struct Rehearse {
     /// A policy's name, or its file
     policy: String,

@@ -40,7 +40,7 @@ pub struct MonthAhead {
     pub month: String,
     /// Dates on which a run can begin and still end inside its window.
     pub days: u32,
-    /// Runs to be expected.
+    /// Runs to be expected on average, with what minimum gaps take away.
     pub runs: f64,
     /// Runs that the seed draws, the minimum gap kept; `None` without a seed, and where several apps share the turns.
     pub drawn: Option<u32>,

@@ -17,7 +17,7 @@ pub struct Rehearsal {
     pub measured_s: u64,
     /// It was ended early.
     pub cut_short: bool,
-    /// Kills that were not made, oldest first.
+    /// Sham kills, oldest first.
     pub shams: Vec<ShamKill>,
     /// What would have ended a real run, oldest first. After each the evidence begins at nothing.
     pub would_abort: Vec<WouldAbort>,
@@ -31,12 +31,14 @@ pub struct Rehearsal {
     pub remarks: Vec<String>,
 }
 
-/// A kill that was not made.
+/// A moment at which everything was done that comes before a kill, and no kill.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ShamKill {
     /// When.
     pub at: DateTime<Utc>,
+    /// How many tasks would have died.
+    pub tasks: u32,
     /// Which tasks would have died, or why none would.
     pub what: String,
 }
@@ -75,8 +77,11 @@ pub struct ProbeNoise {
     pub worst: f64,
     /// How much more the share varies from sample to sample than independent requests would let it: 1 is not more.
     pub spread: Option<f64>,
-    /// Highest evidence, in per cent of what an abort takes, under the policy as it is.
-    pub evidence_peak: u32,
+    /// Highest evidence, in per cent of what an abort takes, under the policy as it is; `None` for a probe that gathers
+    /// none.
+    pub evidence_peak: Option<u32>,
+    /// In a sentence, why it gathers none and what ends a run instead.
+    pub evidence_why: String,
     /// 99 % quantile of one request's time in milliseconds, from 1,000 requests on.
     pub p99_ms: Option<u32>,
     /// The policy's limit.
@@ -91,7 +96,7 @@ pub struct ProbeNoise {
     pub slower_than_ms: Option<u32>,
     /// L, where the policy should have it: what `--write` puts into its file.
     pub slower_than_advised_ms: Option<u32>,
-    /// In a sentence, why not where it should not.
+    /// In a sentence, why not where it should not, or why nothing is known of it.
     pub slower_than_why: String,
     /// Time to detect, under the policy as it is.
     pub delays: Vec<Delay>,

@@ -37,7 +37,12 @@ pub fn forecast(forecast: &Forecast, out: &Out) -> String {
                     format!("{:.1}", m.runs),
                     m.drawn.map_or_else(|| "-".to_owned(), |drawn| drawn.to_string()),
                     kills.0,
-                    kills.1,
+                    match m.drawn {
+                        Some(_) => kills.1,
+                        // Without a draw nobody knows how many there can be.
+                        None if m.mode == Mode::Enforce => "-".to_owned(),
+                        None => kills.1,
+                    },
                 ]
             })
             .collect();
@@ -48,9 +53,10 @@ pub fn forecast(forecast: &Forecast, out: &Out) -> String {
         let (runs, kills) = months
             .iter()
             .fold((0.0, 0.0), |sum, m| (sum.0 + m.runs, sum.1 + m.kills));
-        parts.push(format!(
-            "In all {runs:.1} runs and {kills:.1} kills are to be expected."
-        ));
+        parts.push(match kills > 0.0 {
+            true => format!("In all {runs:.1} runs and {kills:.1} kills are to be expected."),
+            false => format!("In all {runs:.1} runs are to be expected, and no kills."),
+        });
     }
     if !moments.is_empty() {
         let rows: Vec<_> = moments.iter().take(MOMENTS_SHOWN).map(row).collect();
@@ -81,17 +87,18 @@ fn row(moment: &Moment) -> Vec<String> {
 
 fn what(moment: &Moment) -> String {
     match (&moment.held_back, moment.mode) {
-        (Some(why), _) => format!("none: {why}"),
+        (Some(why), _) => format!("no run; {why}"),
         (None, Mode::Enforce) => format!("up to {}", many(moment.kills_max, "kill")),
         (None, Mode::Off | Mode::Rehearse) => "rehearsal".to_owned(),
     }
 }
 
-/// Comma-separated (RFC 4180): one line for each moment; without a seed one for each month.
+/// Comma-separated (RFC 4180): one line for each moment; without a seed one for each month. The columns have the names of
+/// the fields in JSON.
 pub fn csv(forecast: &Forecast) -> String {
     let mut lines = vec![];
     if forecast.seed_sha256.is_some() {
-        lines.push("at,local,policy,app,mode,kills_max,held_back".to_owned());
+        lines.push("at,local,policy,app,mode,killsMax,heldBack".to_owned());
         lines.extend(forecast.moments.iter().map(|m| {
             let at = m.at.format("%Y-%m-%dT%H:%M:%SZ").to_string();
             let held_back = m.held_back.clone().unwrap_or_default();
@@ -107,7 +114,7 @@ pub fn csv(forecast: &Forecast) -> String {
             ])
         }));
     } else {
-        lines.push("month,policy,app,mode,days,runs,kills,kills_max".to_owned());
+        lines.push("month,policy,app,mode,days,runs,kills,killsMax".to_owned());
         lines.extend(forecast.months.iter().map(|m| {
             let (days, most) = (m.days.to_string(), m.kills_max.to_string());
             let (runs, kills) = (format!("{:.3}", m.runs), format!("{:.3}", m.kills));
@@ -269,7 +276,7 @@ mod tests {
 
         WHEN                        POLICY   APP          WHAT
         Mon 2026-03-30 15:30 CEST   cart     /shop/cart   up to 1 kill
-        Tue 2026-03-31 15:30 CEST   cart     /shop/cart   none: too soon: "yesterday", so
+        Tue 2026-03-31 15:30 CEST   cart     /shop/cart   no run; too soon: "yesterday", so
 
         SHA-256 of the seed: abababababababababababababababababababababababababababababababab
 
@@ -278,9 +285,44 @@ mod tests {
     }
 
     #[test]
+    fn what_kills_nothing_is_not_counted_as_kills() {
+        let out = Out {
+            format: Format::Table,
+            pen: Pen::default(),
+            now: DateTime::UNIX_EPOCH,
+        };
+        let mut ahead = ahead();
+        (ahead.months[0].mode, ahead.months[0].kills) = (Mode::Rehearse, 0.0);
+        ahead.months[0].kills_max = 0;
+        for moment in &mut ahead.moments {
+            (moment.mode, moment.kills_max, moment.held_back) = (Mode::Rehearse, 0, None);
+        }
+        let text = forecast(&ahead, &out);
+        assert!(text.contains("0.4    1       none    0"), "{text}");
+        assert!(
+            text.contains("In all 0.4 runs are to be expected, and no kills."),
+            "{text}"
+        );
+        assert_eq!(text.matches("/shop/cart   rehearsal").count(), 2, "{text}");
+    }
+
+    #[test]
+    fn the_most_kills_are_not_told_where_no_draw_says_how_many_runs_there_are() {
+        let out = Out {
+            format: Format::Table,
+            pen: Pen::default(),
+            now: DateTime::UNIX_EPOCH,
+        };
+        let mut blind = ahead();
+        (blind.seed_sha256, blind.moments, blind.months[0].drawn) = (None, vec![], None);
+        let text = forecast(&blind, &out);
+        assert!(text.contains("0.4    -       0.4     -"), "{text}");
+    }
+
+    #[test]
     fn a_spreadsheet_gets_one_line_a_moment_or_one_a_month() {
         insta::assert_snapshot!(csv(&ahead()).replace('\r', ""), @r#"
-        at,local,policy,app,mode,kills_max,held_back
+        at,local,policy,app,mode,killsMax,heldBack
         2026-03-30T13:30:00Z,Mon 2026-03-30 15:30 CEST,cart,/shop/cart,enforce,1,
         2026-03-31T13:30:00Z,Tue 2026-03-31 15:30 CEST,cart,/shop/cart,enforce,1,"too soon: ""yesterday"", so"
         "#);
@@ -288,7 +330,7 @@ mod tests {
         (blind.seed_sha256, blind.moments) = (None, vec![]);
         blind.months[0].app = "=cmd|' /C calc'!A0".into();
         insta::assert_snapshot!(csv(&blind).replace('\r', ""), @"
-        month,policy,app,mode,days,runs,kills,kills_max
+        month,policy,app,mode,days,runs,kills,killsMax
         2026-03,cart,'=cmd|' /C calc'!A0,enforce,2,0.400,0.400,1
         ");
     }

@@ -5,6 +5,7 @@ use super::HORIZON_DAYS;
 use super::windows::{Span, civil_text, date_in, is_work_day, open_windows, start_of};
 use crate::model::experiment::Control;
 use crate::model::policy::{Cadence, Count, FaultSpec, Limits, MinGap, Policy, Schedule};
+use crate::model::words::brief;
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use sha2::{Digest, Sha256};
 use std::time::Duration;
@@ -22,7 +23,7 @@ pub struct TooSoon {
     pub until: Option<DateTime<Utc>>,
 }
 
-/// The instants in `[from, to)` at which the policy is meant to start a run on `app`, in order. The gap since
+/// The instants in `[from, to)` at which the policy is meant to start a run, in order, drawn by its name `whose`. The gap since
 /// the last kill is asked elsewhere ([`gap_allows`]).
 ///
 /// A percentage of the tasks counts as the policy's `maxTasks` steps at most when the longest run is
@@ -30,7 +31,7 @@ pub struct TooSoon {
 pub fn due(
     seed: &str,
     policy: &Policy,
-    app: &str,
+    whose: &str,
     limits: &Limits,
     from: DateTime<Utc>,
     to: DateTime<Utc>,
@@ -46,7 +47,7 @@ pub fn due(
                 &policy.schedule,
                 coin_gap(policy),
                 longest,
-                app,
+                whose,
                 limits,
                 date,
             )
@@ -55,11 +56,11 @@ pub fn due(
         .collect()
 }
 
-/// The first instant after `after` at which the policy is meant to start a run on `app`.
+/// The first instant after `after` at which the policy is meant to start a run.
 pub fn next_due(
     seed: &str,
     policy: &Policy,
-    app: &str,
+    whose: &str,
     limits: &Limits,
     after: DateTime<Utc>,
 ) -> Option<DateTime<Utc>> {
@@ -73,7 +74,7 @@ pub fn next_due(
                 &policy.schedule,
                 coin_gap(policy),
                 longest,
-                app,
+                whose,
                 limits,
                 date,
             )
@@ -135,14 +136,11 @@ pub fn gap_allows(
 ) -> Result<(), TooSoon> {
     let Some(last) = last_kill else { return Ok(()) };
     let zone = schedule.timezone;
-    let (gap, until) = match schedule.min_gap {
+    let until = match schedule.min_gap {
         MinGap::None | MinGap::Workdays(0) => return Ok(()),
-        MinGap::Elapsed(gap) => {
-            let until = TimeDelta::from_std(gap)
-                .ok()
-                .and_then(|gap| last.checked_add_signed(gap));
-            (format!("{} s", gap.as_secs()), until)
-        }
+        MinGap::Elapsed(gap) => TimeDelta::from_std(gap)
+            .ok()
+            .and_then(|gap| last.checked_add_signed(gap)),
         MinGap::Workdays(days) => {
             let date = date_in(zone, last)
                 .iter_days()
@@ -150,10 +148,7 @@ pub fn gap_allows(
                 .take(HORIZON_DAYS)
                 .filter(|date| is_work_day(schedule, limits, *date))
                 .nth(usize::try_from(days - 1).unwrap_or(usize::MAX));
-            (
-                format!("{days} work days"),
-                date.and_then(|date| start_of(zone, date)),
-            )
+            date.and_then(|date| start_of(zone, date))
         }
     };
     if until.is_some_and(|until| until <= now) {
@@ -161,10 +156,21 @@ pub fn gap_allows(
     }
     let end = until.map_or("not in sight".to_owned(), |until| civil_text(zone, until));
     let why = format!(
-        "the last kill on this app was {}, and the policy wants {gap} between two; that is over {end}",
-        civil_text(zone, last)
+        "the last kill on this app was {}, and the policy wants {} between two; that is over {end}",
+        civil_text(zone, last),
+        gap_in_words(schedule.min_gap)
     );
     Err(TooSoon { why, until })
+}
+
+/// `3 work days`, `36h`.
+pub(super) fn gap_in_words(gap: MinGap) -> String {
+    match gap {
+        MinGap::None => "nothing".to_owned(),
+        MinGap::Workdays(1) => "1 work day".to_owned(),
+        MinGap::Workdays(days) => format!("{days} work days"),
+        MinGap::Elapsed(time) => brief(time),
+    }
 }
 
 pub(super) fn due_on(
@@ -172,24 +178,25 @@ pub(super) fn due_on(
     schedule: &Schedule,
     coin_gap: MinGap,
     longest: TimeDelta,
-    app: &str,
+    whose: &str,
     limits: &Limits,
     date: NaiveDate,
 ) -> Vec<DateTime<Utc>> {
-    let starts: Vec<Span> = open_windows(schedule, limits, date)
-        .into_iter()
-        .map(|(start, end)| (start, end - longest))
-        .filter(|(start, end)| start < end)
-        .collect();
+    let starts = starts_on(schedule, longest, limits, date);
     match schedule.cadence {
         Cadence::OnDemand => Vec::new(),
         Cadence::MeanTimeBetween { workdays } => {
-            let fires = is_work_day(schedule, limits, date)
-                && share(&hash(seed, app, date, "fire")) < chance(workdays, coin_gap);
-            let at = fires.then(|| along(&starts, share(&hash(seed, app, date, "when"))));
+            let fires = is_work_day(schedule, limits, date) && {
+                let drawn = share(&hash(seed, whose, date, "fire"));
+                // Which days block is asked only where it decides.
+                drawn < chance(workdays, 0)
+                    || (drawn < chance(workdays, days_blocking_max(coin_gap))
+                        && drawn < chance_on(schedule, workdays, coin_gap, longest, limits, date))
+            };
+            let at = fires.then(|| along(&starts, share(&hash(seed, whose, date, "when"))));
             at.flatten().into_iter().collect()
         }
-        Cadence::Poisson { mean } => poisson(seed, app, date, &starts, mean, schedule.min_gap),
+        Cadence::Poisson { mean } => poisson(seed, whose, date, &starts, mean, schedule.min_gap),
         Cadence::Every(step) => {
             let step = TimeDelta::from_std(step).unwrap_or(TimeDelta::MAX);
             if step < TimeDelta::seconds(1) {
@@ -203,49 +210,139 @@ pub(super) fn due_on(
     }
 }
 
-/// The chance of a run on a work day: with a mean of μ and a gap of ε work days, 1/μ would make the
-/// realised mean μ + ε − 1, so it is 1/(μ − ε + 1). Elapsed time counts as whole days, rounded up.
-pub(super) fn chance(workdays: u32, gap: MinGap) -> f64 {
-    let gap = match gap {
-        MinGap::None => 1,
-        MinGap::Workdays(days) => u64::from(days.max(1)),
-        MinGap::Elapsed(time) => time.as_secs().div_ceil(86_400).max(1),
-    };
+/// The stretches of a date in which a run can begin and still end inside its window.
+pub(super) fn starts_on(
+    schedule: &Schedule,
+    longest: TimeDelta,
+    limits: &Limits,
+    date: NaiveDate,
+) -> Vec<Span> {
+    open_windows(schedule, limits, date)
+        .into_iter()
+        .map(|(start, end)| (start, end - longest))
+        .filter(|(start, end)| start < end)
+        .collect()
+}
+
+/// The chance of a run on a day with a window, when a kill on any of `blocking` such days before it would forbid
+/// one on it: 1/(μ − blocking), with a mean of μ.
+///
+/// # Guarantees
+///
+/// A gap in work days blocks whole days, and then every day with a window has a run with chance 1/μ, whatever the
+/// calendar. Kills on the days that block `date` exclude each other, since the earlier of two blocks the later too;
+/// so the chance that none of them has one is 1 − blocking/μ, and that times 1/(μ − blocking) is 1/μ. With a window
+/// on every work day and a gap of ε work days, blocking is ε − 1 and the chance the published 1/(μ − ε + 1).
+///
+/// Where more is held back than was counted here (a gap in hours blocks parts of days, gates say no), it is fewer
+/// kills, never more. The kills are as many of the days that came up heads as fit between their gaps, for the
+/// earliest that fits is always taken; days that drop out can't make more of them fit.
+pub(super) fn chance(workdays: u32, blocking: u32) -> f64 {
     match workdays {
         0 => 0.0,
-        workdays => 1.0 / (u64::from(workdays).saturating_sub(gap) + 1) as f64,
+        workdays => 1.0 / f64::from(workdays.saturating_sub(blocking).max(1)),
     }
 }
 
-/// Most moments that one date can have: a day of them at the smallest mean that a policy may write.
-const A_DAY_MAX: u32 = 288;
+/// The chance of a run on a work day of this calendar.
+pub(super) fn chance_on(
+    schedule: &Schedule,
+    workdays: u32,
+    coin_gap: MinGap,
+    longest: TimeDelta,
+    limits: &Limits,
+    date: NaiveDate,
+) -> f64 {
+    chance(workdays, days_blocking(schedule, coin_gap, longest, limits, date))
+}
 
-/// Independent moments of the open time, thinned: one that comes sooner after the last than the minimum gap is
-/// dropped. Dropping makes the mean longer by the gap, so that they are drawn with a mean that is shorter by it.
+/// No date is blocked by more days than this.
+fn days_blocking_max(gap: MinGap) -> u32 {
+    match gap {
+        MinGap::None => 0,
+        MinGap::Workdays(days) => days.saturating_sub(1),
+        MinGap::Elapsed(time) => u32::try_from(time.as_secs().div_ceil(86_400)).unwrap_or(u32::MAX),
+    }
+}
+
+/// How many days with a window lie so shortly before `date` that a kill on any of them, whenever, forbids one on
+/// `date`, whenever. Days without a window have no kills and block nothing.
+fn days_blocking(
+    schedule: &Schedule,
+    gap: MinGap,
+    longest: TimeDelta,
+    limits: &Limits,
+    date: NaiveDate,
+) -> u32 {
+    let works = |date: NaiveDate| is_work_day(schedule, limits, date);
+    let before = std::iter::successors(date.pred_opt(), NaiveDate::pred_opt).take(HORIZON_DAYS);
+    let with_window = |date: NaiveDate| {
+        let starts = starts_on(schedule, longest, limits, date);
+        starts.first().filter(|_| works(date)).map(|(first, _)| *first)
+    };
+    let blocking = match gap {
+        MinGap::None => 0,
+        MinGap::Workdays(gap) => {
+            // Work days from the one after the kill to this one.
+            let mut between = u32::from(works(date));
+            before
+                .take_while(|day| {
+                    let near = between < gap;
+                    between += u32::from(works(*day));
+                    near
+                })
+                .filter(|day| with_window(*day).is_some())
+                .count()
+        }
+        MinGap::Elapsed(gap) => {
+            let gap = TimeDelta::from_std(gap).unwrap_or(TimeDelta::MAX);
+            let Some((_, end)) = starts_on(schedule, longest, limits, date).last().copied() else {
+                return 0;
+            };
+            // A day has at most 25 hours: what is further away is over in any case.
+            let days = usize::try_from(gap.num_days() + 2).unwrap_or(usize::MAX);
+            before
+                .take(days)
+                .filter(|day| with_window(*day).is_some_and(|first| end - first <= gap))
+                .count()
+        }
+    };
+    u32::try_from(blocking).unwrap_or(u32::MAX)
+}
+
+/// Most moments that are drawn for one date, before those that come too soon are dropped. The smallest mean that a
+/// policy may write is five minutes, 288 in a day.
+const A_DAY_MAX: u32 = 1_000;
+/// Most moments that are drawn for one date on average: from here on, `A_DAY_MAX` cuts nothing off.
+const A_DAY_MEAN_MAX: f64 = 600.0;
+
+/// The gap between moments of one date.
+pub(super) fn gap_in_a_day(gap: MinGap) -> Duration {
+    match gap {
+        MinGap::None => Duration::ZERO,
+        MinGap::Elapsed(gap) => gap,
+        // Refused when a policy is read: one a day is what the other cadence is for.
+        MinGap::Workdays(_) => Duration::from_secs(86_400),
+    }
+}
+
+/// Independent moments of the open time, thinned: one that comes sooner after the last of the same date than the
+/// minimum gap is dropped. They are drawn oftener for that ([`rate`]), so that the mean is kept.
 fn poisson(
     seed: &str,
-    app: &str,
+    whose: &str,
     date: NaiveDate,
     spans: &[Span],
     mean: Duration,
     gap: MinGap,
 ) -> Vec<DateTime<Utc>> {
-    let gap = match gap {
-        MinGap::None => Duration::ZERO,
-        MinGap::Elapsed(gap) => gap,
-        // Refused when a policy is read: one a day is what the other cadence is for.
-        MinGap::Workdays(_) => Duration::from_secs(86_400),
-    };
-    let open: f64 = spans
-        .iter()
-        .map(|(start, end)| (*end - *start).num_milliseconds() as f64 / 1e3)
-        .sum();
-    let apart = mean.saturating_sub(gap).as_secs_f64();
-    if apart <= 0.0 || open <= 0.0 {
-        return Vec::new();
-    }
-    let number = poisson_number(share(&hash(seed, app, date, "count")), open / apart);
-    let draw = |i: u32| along(spans, share(&hash(seed, app, date, &format!("when|{i}"))));
+    let gap = gap_in_a_day(gap);
+    let open: f64 = spans.iter().map(length).sum();
+    let number = poisson_number(
+        share(&hash(seed, whose, date, "count")),
+        open * rate(spans, mean, gap),
+    );
+    let draw = |i: u32| along(spans, share(&hash(seed, whose, date, &format!("when|{i}"))));
     let mut moments: Vec<DateTime<Utc>> = (1..=number).filter_map(draw).collect();
     moments.sort_unstable();
     let gap = TimeDelta::from_std(gap).unwrap_or(TimeDelta::MAX);
@@ -256,6 +353,66 @@ fn poisson(
         }
     }
     kept
+}
+
+/// Moments a second that have to be drawn, so that those that are kept of a date have the mean.
+///
+/// # Guarantees
+///
+/// They never have a shorter one. Each stretch is counted as if nothing had been before it, which is so for the first
+/// of a date; what reaches over from a stretch or a date before only drops more. The closed time between two dates
+/// blocks nothing and is not corrected for.
+pub(super) fn rate(spans: &[Span], mean: Duration, gap: Duration) -> f64 {
+    let open: f64 = spans.iter().map(length).sum();
+    if gap >= mean || open <= 0.0 {
+        return 0.0;
+    }
+    let (mean, gap) = (mean.as_secs_f64(), gap.as_secs_f64());
+    // Without a gap the one, with a gap that blocks to its end whenever a moment was kept the other.
+    let (mut low, mut high) = (1.0 / mean, 1.0 / (mean - gap));
+    if low < high {
+        for _ in 0..40 {
+            let middle = f64::midpoint(low, high);
+            let kept: f64 = spans.iter().map(|span| kept(length(span), gap, middle)).sum();
+            if kept <= open / mean {
+                low = middle;
+            } else {
+                high = middle;
+            }
+        }
+    }
+    low.min(A_DAY_MEAN_MAX / open)
+}
+
+/// How many moments of an open stretch are kept on average, or a little more than that.
+fn kept(open: f64, gap: f64, rate: f64) -> f64 {
+    // From one kept moment to the next it is the gap and then 1/rate; the last gap may reach beyond the end. Of
+    // many moments that end is a small part.
+    if open > 64.0 * gap {
+        return ((open + gap) / (1.0 / rate + gap)).min(open * rate);
+    }
+    // The n-th is kept inside when n moments come in what n − 1 gaps leave.
+    (1_u32..)
+        .map(|n| (n, open - f64::from(n - 1) * gap))
+        .take_while(|(_, left)| *left > 0.0)
+        .map(|(n, left)| at_least(n, rate * left))
+        .sum()
+}
+
+/// The chance of at least so many, where so many come on average.
+fn at_least(number: u32, mean: f64) -> f64 {
+    let mut chance = (-mean).exp();
+    let mut fewer = 0.0;
+    for n in 1..=number {
+        fewer += chance;
+        chance *= mean / f64::from(n);
+    }
+    (1.0 - fewer).max(0.0)
+}
+
+/// Seconds of a stretch.
+pub(super) fn length((start, end): &Span) -> f64 {
+    (*end - *start).num_milliseconds() as f64 / 1e3
 }
 
 /// The number with this share of the Poisson distribution at or below it.
@@ -287,8 +444,9 @@ fn along(spans: &[Span], share: f64) -> Option<DateTime<Utc>> {
     None
 }
 
-pub(super) fn hash(seed: &str, app: &str, date: NaiveDate, purpose: &str) -> [u8; 32] {
-    Sha256::digest(format!("v1|{seed}|{app}|{date}|{purpose}")).into()
+/// `whose` is the name of the policy: one that hits several apps draws once for all of them, and draws the app then.
+pub(super) fn hash(seed: &str, whose: &str, date: NaiveDate, purpose: &str) -> [u8; 32] {
+    Sha256::digest(format!("v1|{seed}|{whose}|{date}|{purpose}")).into()
 }
 
 /// The top 53 bits as a number from 0 (possible) to 1 (not possible).

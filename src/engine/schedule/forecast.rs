@@ -4,8 +4,9 @@
 //! operator will act on, because both ask the same function. What happens on the day is not foreseen: gates, people,
 //! rates, and apps that come and go.
 
-use super::cadence::{coin_gap, due_on, gap_allows, longest_run};
-use super::windows::{Span, civil_text, is_work_day, open_windows};
+use super::cadence::{coin_gap, due_on, gap_allows, gap_in_words, longest_run, starts_on};
+use super::expected::{Expected, holds_back};
+use super::windows::civil_text;
 use crate::model::forecast::{Forecast, Moment, MonthAhead};
 use crate::model::ids::AppId;
 use crate::model::plan::hex;
@@ -43,13 +44,34 @@ pub fn forecast<'a>(
         moments: vec![],
         remarks: vec![],
     };
-    for policy in policies.into_iter().filter(|policy| policy.mode != Mode::Off) {
+    let on: Vec<&Policy> = policies
+        .into_iter()
+        .filter(|policy| policy.mode != Mode::Off)
+        .collect();
+    for policy in &on {
         Ahead::of(seed, policy, limits).foresee(&mut all);
     }
     all.moments
         .sort_by(|a, b| (a.at, &a.policy).cmp(&(b.at, &b.policy)));
     all.months
         .sort_by(|a, b| (&a.policy, &a.app, &a.month).cmp(&(&b.policy, &b.app, &b.month)));
+    let gap_matters = |policy: &&&Policy| {
+        policy.schedule.cadence != Cadence::OnDemand
+            && policy.scope.one_app().is_some()
+            // One date has one run in any case.
+            && !matches!(policy.schedule.min_gap, MinGap::None | MinGap::Workdays(0 | 1))
+    };
+    let modes: Vec<Mode> = on.iter().filter(gap_matters).map(|policy| policy.mode).collect();
+    if seed.is_some() && modes.contains(&Mode::Enforce) {
+        all.remarks.push(format!(
+            "Minimum gaps are counted as if nothing had been killed before {from}."
+        ));
+    }
+    if modes.contains(&Mode::Rehearse) {
+        all.remarks.push(
+            "A rehearsal kills nothing, so no minimum gap holds the next one back: there are more of them than there would be of kills.".into(),
+        );
+    }
     if seed.is_none() {
         all.remarks.push(
             "The seed is not known here, so only expectations are shown, no moments: ask on the operator's host.".into(),
@@ -70,7 +92,8 @@ struct Ahead<'a> {
     longest: TimeDelta,
     /// The apps, each with an equal share of the turns; the policy's own words where they can't be known.
     apps: Vec<String>,
-    one_app: bool,
+    /// Whether its kills hold back its later runs.
+    holds_back: bool,
     /// Kills of one run: mean and most.
     kills: (f64, u32),
 }
@@ -130,7 +153,7 @@ impl<'a> Ahead<'a> {
             limits,
             longest: longest_run(policy),
             apps,
-            one_app: policy.scope.one_app().is_some(),
+            holds_back: holds_back(policy),
             kills,
         }
     }
@@ -171,8 +194,10 @@ impl<'a> Ahead<'a> {
         }
         let mut months: BTreeMap<String, Sum> = BTreeMap::new();
         let mut last = None;
+        let mut expected = Expected::new(policy, self.limits, all.from);
         for date in all.from.iter_days().take_while(|date| *date <= all.to) {
-            let open = self.open(date);
+            let open = starts_on(&policy.schedule, self.longest, self.limits, date);
+            let expected = expected.on(date);
             let sum = months.entry(date.format("%Y-%m").to_string()).or_default();
             sum.days += u32::from(!open.is_empty());
             // A fixed distance is no chance: it is the same with and without a seed.
@@ -181,14 +206,14 @@ impl<'a> Ahead<'a> {
                 _ => self.seed,
             };
             let Some(seed) = seed else {
-                sum.runs += self.expected(date, &open);
+                sum.runs += expected;
                 continue;
             };
             let begin = self.moments(seed, date, &mut last, &mut all.moments);
             sum.drawn += begin;
             sum.runs += match policy.schedule.cadence {
                 Cadence::Every(_) => f64::from(begin),
-                _ => self.expected(date, &open),
+                _ => expected,
             };
         }
         if self.seed.is_none() {
@@ -217,40 +242,6 @@ impl<'a> Ahead<'a> {
         }
     }
 
-    /// The stretches of a date in which a run can begin.
-    fn open(&self, date: NaiveDate) -> Vec<Span> {
-        open_windows(&self.policy.schedule, self.limits, date)
-            .into_iter()
-            .map(|(start, end)| (start, end - self.longest))
-            .filter(|(start, end)| start < end)
-            .collect()
-    }
-
-    /// Runs to be expected on a date, the minimum gap kept. Means count from when the policy has been at work for a
-    /// while, so that the chance of each day is the same.
-    fn expected(&self, date: NaiveDate, open: &[Span]) -> f64 {
-        if open.is_empty() {
-            return 0.0;
-        }
-        match self.policy.schedule.cadence {
-            Cadence::OnDemand | Cadence::Every(_) => 0.0,
-            Cadence::MeanTimeBetween { workdays } => {
-                if is_work_day(&self.policy.schedule, self.limits, date) {
-                    1.0 / f64::from(workdays.max(1))
-                } else {
-                    0.0
-                }
-            }
-            Cadence::Poisson { mean } => {
-                let open: f64 = open
-                    .iter()
-                    .map(|(start, end)| (*end - *start).num_milliseconds() as f64 / 1e3)
-                    .sum();
-                open / mean.as_secs_f64().max(1.0)
-            }
-        }
-    }
-
     /// Adds the moments of a date, and counts those that will begin. `last` is the last of them so far.
     fn moments(
         &self,
@@ -271,14 +262,9 @@ impl<'a> Ahead<'a> {
         );
         let mut begin = 0;
         for at in due {
-            // Only a policy with one app must wait for its gap: with several, another app has the turn.
-            let held_back = if self.one_app && policy.schedule.min_gap != MinGap::None {
-                gap_allows(&policy.schedule, self.limits, *last, at)
-                    .err()
-                    .map(|too_soon| format!("too soon: {}", too_soon.why))
-            } else {
-                None
-            };
+            let held_back = last
+                .filter(|_| self.holds_back)
+                .and_then(|last| self.too_soon(last, at));
             if held_back.is_none() {
                 *last = Some(at);
                 begin += 1;
@@ -295,6 +281,21 @@ impl<'a> Ahead<'a> {
             });
         }
         begin
+    }
+
+    /// Why a moment has no run, when the run before it began at `last`.
+    fn too_soon(&self, last: DateTime<Utc>, at: DateTime<Utc>) -> Option<String> {
+        let schedule = &self.policy.schedule;
+        let until = gap_allows(schedule, self.limits, Some(last), at).err()?.until;
+        let again = match until {
+            Some(until) => format!("the next may begin from {}", civil_text(schedule.timezone, until)),
+            None => "no end of that is in sight".to_owned(),
+        };
+        Some(format!(
+            "too soon: the run before is to begin {}, and the policy wants {} between two kills of this app; {again}",
+            civil_text(schedule.timezone, last),
+            gap_in_words(schedule.min_gap)
+        ))
     }
 }
 

@@ -2,6 +2,7 @@
 //! pure functions of the policy, the limits and the time.
 
 pub mod cadence;
+mod expected;
 pub mod forecast;
 pub mod windows;
 

@@ -26,6 +26,8 @@ const REQUESTS_PER_SECOND_MAX: f64 = 100.0;
 const PEAK_MAX: u32 = 50;
 /// A 99 % quantile of fewer requests would be their maximum.
 const REQUESTS_FOR_P99: u64 = 1_000;
+/// Most `requests` that a policy may write.
+const REQUESTS_A_SAMPLE_MAX: u32 = 50;
 /// Shares whose time to detect is told.
 const SHARES: [f64; 4] = [0.02, 0.05, 0.2, 1.0];
 /// Simulated runs for one time; odd, so that the median is one of them.
@@ -46,7 +48,9 @@ pub fn noise(
     let ticks: Vec<Tick> = mine.iter().filter_map(|s| Tick::of(s)).collect();
     let pool = Counts::of(&ticks);
     let upper = upper_bound(pool.bad, pool.observed, 0.05);
-    let abort_probes = hypothesis.abort_probes().count().max(1);
+    // As the monitor shares out its chance of a false abort: a floor takes no evidence, so none is set aside for it.
+    let abort_probes = hypothesis.abort_probes().filter(|p| !p.is_floor()).count().max(1);
+    let floor = probe.is_floor();
     let every = probe.every.unwrap_or(hypothesis.interval);
     let peak_of = |ticks: &[Tick], limit: Share| {
         let mut detector = Detector::new(hypothesis.alpha, abort_probes, armed, every);
@@ -60,7 +64,8 @@ pub fn noise(
             .unwrap_or(0)
     };
     let peak = |limit: Share| peak_of(&ticks, limit);
-    let fits = |limit: Share| limit < probe.hard && limit.as_f64() >= 2.0 * upper && peak(limit) <= PEAK_MAX;
+    let calm = |limit: Share| floor || peak(limit) <= PEAK_MAX;
+    let fits = |limit: Share| limit < probe.hard && limit.as_f64() >= 2.0 * upper && calm(limit);
     let tightest = LADDER.map(Share).into_iter().find(|limit| fits(*limit));
     // What was seen would do, if only there were more of it.
     let few = pool
@@ -85,6 +90,10 @@ pub fn noise(
         (_, Some(_)) if fits(probe.max) => (
             Some(probe.max),
             format!("{} fits: it is at least twice what was seen", probe.max),
+        ),
+        (_, Some(limit)) if floor => (
+            Some(limit),
+            format!("{} can't be shown to hold, so that no run would begin", probe.max),
         ),
         (_, Some(limit)) => (
             Some(limit),
@@ -115,23 +124,23 @@ pub fn noise(
                 None => (Some(line), String::new()),
             }
         }
-        _ => (None, String::new()),
+        _ => (None, no_line(probe, &ticks, mine.len(), every)),
     };
     let n = mean_observed(&ticks);
     let share = pool.share();
     let delays = |limit: Share, interval: Duration| {
         let detector = Detector::new(hypothesis.alpha, abort_probes, armed, interval);
-        SHARES.map(|after| Delay {
-            share: after,
-            seconds: time_to_detect(
-                n,
-                share.unwrap_or(0.0),
-                after,
-                limit,
-                probe.hard,
-                detector,
-                interval,
-            ),
+        SHARES.map(|after| {
+            let before = share.unwrap_or(0.0);
+            let seconds = match floor {
+                // Every task is counted: the first sample beyond the hard line decides, and no other does.
+                true => (after > probe.hard.as_f64()).then_some(interval.as_secs_f64()),
+                false => time_to_detect(n, before, after, limit, probe.hard, detector, interval),
+            };
+            Delay {
+                share: after,
+                seconds,
+            }
         })
     };
     ProbeNoise {
@@ -145,7 +154,15 @@ pub fn noise(
         upper,
         worst: ticks.iter().map(|t| t.share()).fold(0.0, f64::max),
         spread: spread(&ticks, pool),
-        evidence_peak: peak(probe.max),
+        evidence_peak: (!floor).then(|| peak(probe.max)),
+        evidence_why: match floor {
+            true => format!(
+                "Marathon repeats what it last heard of health, so nothing adds up; a run ends at the first sample \
+                 with more than {} of the tasks not serving, and at no smaller share",
+                probe.hard
+            ),
+            false => String::new(),
+        },
         p99_ms,
         limit: probe.max,
         limit_advised: advised,
@@ -162,6 +179,33 @@ pub fn noise(
             })
             .unwrap_or_default(),
     }
+}
+
+/// Why nothing can be said of a line for slow answers, and what would mend that; nothing for probes that can't have one.
+fn no_line(probe: &ProbeSpec, ticks: &[Tick], samples: usize, every: Duration) -> String {
+    let Source::Http(http) = &probe.source else {
+        return String::new();
+    };
+    let observed: u64 = ticks.iter().map(|tick| u64::from(tick.observed)).sum();
+    if observed == 0 {
+        return "nothing was seen".to_owned();
+    }
+    if observed >= REQUESTS_FOR_P99 {
+        return "no sample told how long its requests took".to_owned();
+    }
+    let lasts = every * u32::try_from(samples).unwrap_or(u32::MAX);
+    let enough = lasts.as_secs_f64() * REQUESTS_FOR_P99 as f64 / observed as f64;
+    let minutes = (enough / 60.0).ceil().max(1.0);
+    let longer = brief(Duration::from_secs_f64((minutes * 60.0).min(1e9)));
+    let times = u32::try_from(REQUESTS_FOR_P99.div_ceil(observed)).unwrap_or(u32::MAX);
+    let more = match http.requests.max(1).saturating_mul(times) {
+        more @ ..=REQUESTS_A_SAMPLE_MAX => format!(", or ask more in each sample (`requests: {more}`)"),
+        _ => String::new(),
+    };
+    format!(
+        "{observed} requests were seen, and the slowest hundredth needs {REQUESTS_FOR_P99}: measure for longer \
+         (`--for {longer}`){more}"
+    )
 }
 
 /// Why a line for slow answers is not for this probe, whatever was measured.
@@ -423,7 +467,10 @@ mod tests {
         assert_eq!((noise.observed, noise.bad, noise.blind), (60_000, 60, 0));
         assert_eq!(noise.limit_advised, Some(Share::percent(1)));
         assert_eq!(noise.limit_tightest, Some(Share(5_000)), "{noise:?}");
-        assert!(noise.evidence_peak < 50 && noise.upper < 0.0013, "{noise:?}");
+        assert!(
+            noise.evidence_peak.unwrap() < 50 && noise.upper < 0.0013,
+            "{noise:?}"
+        );
         // The published medians of the default: 32, 9, 5 and 1 seconds.
         let seconds: Vec<f64> = noise.delays.iter().map(|d| d.seconds.unwrap()).collect();
         for (ours, published) in seconds.iter().zip([32.0, 9.0, 5.0, 1.0]) {
@@ -434,7 +481,7 @@ mod tests {
     #[test]
     fn a_noisy_app_gets_a_limit_that_its_noise_does_not_reach() {
         let (noise, _) = look(&quiet(3, 1));
-        assert_eq!(noise.evidence_peak, 100, "1 % would end a run for nothing");
+        assert_eq!(noise.evidence_peak, Some(100), "1 % would end a run for nothing");
         assert_eq!(noise.limit_advised, Some(Share::percent(10)), "{noise:?}");
         assert!(noise.limit_why.contains("would end runs for noise"));
         assert_eq!(noise.delays_advised[1].seconds, None, "5 % is inside of it");
@@ -544,6 +591,80 @@ mod tests {
         );
         let other = told(&calm, &|h| h.probes[0].source = Source::Marathon);
         assert!(other.1.is_none() && other.2.contains("asks `http`"), "{other:?}");
+    }
+
+    #[test]
+    fn too_few_requests_for_a_line_say_how_many_are_needed_and_how_to_get_them() {
+        let mut hypothesis = hypothesis();
+        let mut told = |requests: u32, seconds: u32| {
+            hypothesis.probes[0].source = Source::Http(crate::model::experiment::Http {
+                url: "http://cart.example/".into(),
+                requests,
+                ..Default::default()
+            });
+            let samples: Vec<Sample> = (0..seconds)
+                .map(|n| timed(f64::from(n), 0, requests, 20))
+                .collect();
+            let timing = timing(&hypothesis, &samples);
+            let noise = noise(&hypothesis, &hypothesis.probes[0], &samples, TEN_MINUTES, &timing);
+            (noise.slower_than_ms, noise.slower_than_why)
+        };
+        let (line, why) = told(1, 600);
+        assert_eq!(line, None);
+        assert_eq!(
+            why,
+            "600 requests were seen, and the slowest hundredth needs 1000: measure for longer (`--for 17m`), or ask \
+             more in each sample (`requests: 2`)"
+        );
+        // What no policy may write is not advised.
+        let (_, why) = told(1, 10);
+        assert!(why.ends_with("(`--for 17m`)"), "{why}");
+        let (_, why) = told(2, 0);
+        assert_eq!(why, "nothing was seen");
+        assert!(told(2, 600).0.is_some());
+    }
+
+    #[test]
+    fn a_marathon_probe_is_a_floor_that_gathers_no_evidence_and_ends_a_run_at_its_hard_line_alone() {
+        let mut hypothesis = hypothesis();
+        let mut tasks = hypothesis.probes[0].clone();
+        (tasks.name, tasks.source) = ("tasks".into(), Source::Marathon);
+        (tasks.max, tasks.hard) = (Share::percent(20), Share::percent(50));
+        hypothesis.probes.push(tasks);
+        // One of twelve is away in every twentieth sample.
+        let samples: Vec<Sample> = (0..600)
+            .flat_map(|n| {
+                let away = u32::from(n % 20 == 0);
+                [
+                    timed(f64::from(n), 0, 100, 20),
+                    seen("tasks", f64::from(n), away, 12),
+                ]
+            })
+            .collect();
+        let timing = timing(&hypothesis, &samples);
+        let ask = |hypothesis: &Hypothesis, probe: usize| {
+            noise(
+                hypothesis,
+                &hypothesis.probes[probe],
+                &samples,
+                TEN_MINUTES,
+                &timing,
+            )
+        };
+        let floor = ask(&hypothesis, 1);
+        assert_eq!(floor.evidence_peak, None);
+        assert!(
+            floor.evidence_why.contains("more than 50 % of the tasks"),
+            "{}",
+            floor.evidence_why
+        );
+        let seconds: Vec<_> = floor.delays.iter().map(|delay| delay.seconds).collect();
+        assert_eq!(seconds, [None, None, None, Some(1.0)]);
+        assert_eq!(floor.limit_advised, Some(Share::percent(20)));
+        // Nor does it raise what an abort takes through the other probe.
+        let beside = ask(&hypothesis, 0);
+        hypothesis.probes.pop();
+        assert_eq!(beside, ask(&hypothesis, 0));
     }
 
     #[test]

@@ -380,8 +380,12 @@ fn forecast(ahead: &Forecast) -> Message {
         .months
         .iter()
         .fold((0.0, 0.0), |sum, month| (sum.0 + month.runs, sum.1 + month.kills));
+    let kills = match kills > 0.0 {
+        true => format!("{kills:.1} kills"),
+        false => "no kills".to_owned(),
+    };
     let lead = format!(
-        "From {} to {} about {runs:.1} runs and {kills:.1} kills are to be expected.",
+        "From {} to {} about {runs:.1} runs and {kills} are to be expected.",
         ahead.from, ahead.to
     );
     let moments = ahead

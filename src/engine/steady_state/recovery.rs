@@ -4,7 +4,7 @@
 
 use super::rotation;
 use super::stages::{self, Replaced};
-use super::{Tick, burn, covers, felt, later, stretch};
+use super::{Tick, burn, covers, delta, felt, later, stretch, whole_stretches};
 use crate::model::experiment::{Hypothesis, Reading, Role, Sample};
 use crate::model::ids::AppId;
 use crate::model::plan::Plan;
@@ -263,15 +263,8 @@ pub(super) fn peak(hypothesis: &Hypothesis, samples: &[Sample], from: DateTime<U
             .filter_map(Tick::of)
             .collect();
         ticks.sort_by_key(|tick| tick.at);
-        // A stretch that is cut off by the end of the run would make one bad sample look like many.
-        let whole = |first: usize| {
-            first == 0
-                || ticks
-                    .last()
-                    .is_some_and(|last| later(ticks[first].at, hold) <= later(last.at, hypothesis.interval))
-        };
-        for (first, tick) in ticks.iter().enumerate().filter(|(first, _)| whole(*first)) {
-            let Some(share) = Counts::of(between(&ticks[first..], tick.at, hold)).share() else {
+        for stretch in whole_stretches(&ticks, delta(hold), hypothesis.interval) {
+            let Some(share) = Counts::of(stretch).share() else {
                 continue;
             };
             let nearer = |i: usize, s: f64| s / hypothesis.probes[i].max.as_f64().max(1e-6);

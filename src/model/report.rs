@@ -238,7 +238,7 @@ pub struct KillRecovery {
     /// Which app, in a run that hits several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub app: Option<AppId>,
-    /// t0: the request was answered, or given up.
+    /// t0: Marathon accepted the kill; where that is not known, the moment at which it was decided on.
     pub killed: DateTime<Utc>,
     /// t1: the victim is gone.
     pub gone: Option<DateTime<Utc>>,
@@ -346,7 +346,7 @@ impl Stage {
 pub enum Origin {
     /// Our clock, when the answer to the kill came.
     Answer,
-    /// Our clock, when the intent became durable: the answer's own moment is no longer known.
+    /// Our clock, when the intent became durable: no answer came, or its moment is not known.
     Intent,
     /// Our clock, at the first look that showed it.
     Look,

@@ -176,6 +176,9 @@ pub struct HealthPoint {
     /// Tasks that came after the watch began, those of whose rows something is new.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fresh: Vec<FreshTask>,
+    /// Seconds for which Marathon's launch queue still holds back new tasks of the app, as last known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub launch_delay_s: Option<u64>,
     /// Marathon's clock minus ours in milliseconds, as last known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clock_offset_ms: Option<i64>,

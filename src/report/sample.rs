@@ -329,6 +329,7 @@ fn watch(report: &mut Report, length: u32, kills: &[f64], bad: impl Fn(f64) -> f
             running,
             staged,
             fresh: vec![],
+            launch_delay_s: None,
             clock_offset_ms: None,
             asked: vec![],
         });

@@ -313,6 +313,7 @@ mod tests {
             running,
             staged: 0,
             fresh: vec![],
+            launch_delay_s: None,
             clock_offset_ms: None,
             asked: vec![],
         }

@@ -33,7 +33,9 @@ pub(super) fn render(page: &Page) -> String {
                     out.push('\n');
                 }
                 Block::Table(rows) => table(&mut out, rows),
-                Block::Chart(words) => out.push_str(&format!("![{}](chart.svg)\n\n", escape(words))),
+                Block::Chart { words, hint: _ } => {
+                    out.push_str(&format!("![{}](chart.svg)\n\n", escape(words)))
+                }
             }
         }
     }

@@ -286,6 +286,7 @@ impl Ledger {
                     approval_expires: *approval_expires,
                     started: None,
                     intents: vec![],
+                    accepted: BTreeMap::new(),
                     abort: None,
                     judged: None,
                     verdict: None,
@@ -433,6 +434,9 @@ impl Ledger {
         for run in self.runs.values_mut() {
             for intent in run.intents.iter_mut().filter(|i| i.id == *id) {
                 intent.state = state.clone();
+                if let IntentState::Acked { at, .. } = state {
+                    run.accepted.insert(id.clone(), *at);
+                }
             }
         }
         for kill in self.kills.iter_mut().filter(|k| k.intent == *id) {

@@ -21,7 +21,7 @@ pub fn assemble(
     // What waited for a line of the baseline is judged by it here, so that before and after are compared by
     // the same line.
     let samples = lines::judged_all(&run.plan.hypothesis, &samples).into_owned();
-    let recoveries = recovery::recoveries(&run.plan, &run.intents, &health, &samples);
+    let recoveries = recovery::of_run(run, &health, &samples);
     let armed = run
         .intents
         .iter()

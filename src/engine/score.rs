@@ -7,7 +7,7 @@
 use super::steady_state::hard_line::beta_quantile;
 use crate::model::experiment::Role;
 use crate::model::ids::{AppId, ClusterName};
-use crate::model::past::{AppPast, ClassPast, ResultPoint, Score, Taught, TrendPoint};
+use crate::model::past::{AppPast, COUNTED_MIN, ClassPast, ResultPoint, Score, Taught, TrendPoint};
 use crate::model::plan::Plan;
 use crate::model::policy::Mode;
 use crate::model::run::Run;
@@ -17,8 +17,6 @@ use std::collections::BTreeMap;
 
 /// In this time a run loses half its weight: services change, and what they survived last year proves little.
 pub const HALF_LIFE: TimeDelta = TimeDelta::days(90);
-/// Fewer counted runs give no score.
-pub const COUNTED_MIN: u32 = 3;
 /// What the headline may be wrong by: one time in twenty.
 const ERROR: f64 = 0.05;
 /// A trend has a point at least this often, so that its fall is drawn as a curve.

@@ -72,6 +72,29 @@ pub struct ClassPast {
     pub trend: Vec<TrendPoint>,
 }
 
+/// Runs that held or disproved before there is a score: fewer are "not enough experiments".
+pub const COUNTED_MIN: u32 = 3;
+
+impl ClassPast {
+    /// The trend from where on there is a score; before that its lower edge is no statement.
+    pub fn scored(&self) -> &[TrendPoint] {
+        if self.score.is_none() {
+            return &[];
+        }
+        let counted = self.results.iter().filter(|result| {
+            matches!(
+                result.hypothesis,
+                HypothesisResult::Held | HypothesisResult::Disproved
+            )
+        });
+        let Some(enough) = counted.map(|result| result.at).nth(COUNTED_MIN as usize - 1) else {
+            return &[];
+        };
+        let first = self.trend.partition_point(|point| point.at < enough);
+        &self.trend[first..]
+    }
+}
+
 /// The chance to survive a fault of a class, from the counted runs: a survival rate under *our* kills, not an
 /// availability.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

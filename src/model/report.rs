@@ -176,6 +176,9 @@ pub struct HealthPoint {
     /// Tasks that came after the watch began, those of whose rows something is new.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fresh: Vec<FreshTask>,
+    /// Seconds for which Marathon's launch queue still holds back new tasks of the app, as last known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub launch_delay_s: Option<u64>,
     /// Marathon's clock minus ours in milliseconds, as last known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clock_offset_ms: Option<i64>,
@@ -238,7 +241,7 @@ pub struct KillRecovery {
     /// Which app, in a run that hits several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub app: Option<AppId>,
-    /// t0: the request was answered, or given up.
+    /// t0: Marathon accepted the kill; where that is not known, the moment at which it was decided on.
     pub killed: DateTime<Utc>,
     /// t1: the victim is gone.
     pub gone: Option<DateTime<Utc>>,
@@ -346,7 +349,7 @@ impl Stage {
 pub enum Origin {
     /// Our clock, when the answer to the kill came.
     Answer,
-    /// Our clock, when the intent became durable: the answer's own moment is no longer known.
+    /// Our clock, when the intent became durable: no answer came, or its moment is not known.
     Intent,
     /// Our clock, at the first look that showed it.
     Look,

@@ -9,6 +9,7 @@ use super::verdict::Verdict;
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// Where a run is.
@@ -85,6 +86,9 @@ pub struct Run {
     pub started: Option<DateTime<Utc>>,
     /// What was sent or may have been, in order.
     pub intents: Vec<Intent>,
+    /// When Marathon accepted each kill: the state of one that is over does not tell any more.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub accepted: BTreeMap<IntentId, DateTime<Utc>>,
     /// Why it is being aborted.
     pub abort: Option<Aborted>,
     /// The latest judgement.
@@ -151,6 +155,15 @@ pub struct Intent {
 }
 
 impl Intent {
+    /// Whether it was, or may have been, a kill.
+    pub fn may_have_killed(&self) -> bool {
+        !self.sham
+            && !matches!(
+                self.state,
+                IntentState::NotSent { .. } | IntentState::NoEffect { .. }
+            )
+    }
+
     /// Whether it still counts against the blast radius.
     pub fn is_charged(&self) -> bool {
         !self.sham && self.state.is_charged()

@@ -9,11 +9,13 @@
 
 use super::words::source;
 use crate::model::experiment::{ProbeSpec, Source};
-use crate::model::report::Report;
-use crate::model::run::Intent;
+use crate::model::plan::Step;
+use crate::model::policy::Mode;
+use crate::model::report::{KillRecovery, Report};
+use crate::model::run::{Intent, IntentState};
 use crate::model::text::clean;
 use crate::model::verdict::{HypothesisResult, Outcome};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 
 /// The version of chaostoolkit-lib whose format this is: readers choose their templates by it.
@@ -103,37 +105,49 @@ fn probe(probe: &ProbeSpec) -> Value {
     })
 }
 
+/// A step of the method. One that kills nothing is a probe in the toolkit's words: it looks, and sends nothing.
 fn action(report: &Report, step: u32) -> Value {
-    let targets = report
-        .plan
-        .step(step)
-        .map(|s| s.targets.as_slice())
-        .unwrap_or_default();
+    let planned = report.plan.step(step);
+    let targets = planned.map(|s| s.targets.as_slice()).unwrap_or_default();
     let tasks: Vec<_> = targets.iter().map(|t| clean(t.task.as_str())).collect();
+    let (count, apps) = (tasks.len(), &report.plan.apps);
+    let (kind, what, method) = match sham(report, step) {
+        None => ("action", format!("kill {count} of {apps}"), "POST"),
+        Some(word) => ("probe", format!("{word}, nothing is sent to {apps}"), "GET"),
+    };
     json!({
-        "type": "action",
-        "name": clean(&format!("step {step}: kill {} of {}", tasks.len(), report.plan.apps)),
+        "type": kind,
+        "name": clean(&format!("step {step}: {what}")),
         "provider": {
             "type": "http",
             "url": format!("urn:heartbreak:{}:step:{step}", report.run),
-            "method": "POST",
+            "method": method,
             "arguments": { "tasks": tasks },
         },
     })
 }
 
+/// What a step is that kills nothing; `None` for a kill.
+fn sham(report: &Report, step: u32) -> Option<&'static str> {
+    if report.plan.mode != Mode::Enforce {
+        return Some("rehearsed");
+    }
+    let taken = report.intents.iter().find(|intent| intent.step == step);
+    let planned = report.plan.step(step);
+    taken
+        .map_or_else(|| planned.is_some_and(Step::is_sham), |intent| intent.sham)
+        .then_some("sham")
+}
+
 /// A step that was taken, or rehearsed.
 fn taken(report: &Report, intent: &Intent) -> Value {
+    let real = !intent.sham;
     let recoveries: Vec<_> = report
         .recoveries
         .iter()
-        .filter(|r| r.step == intent.step)
+        .filter(|r| real && r.step == intent.step)
         .collect();
-    let whole: Option<Vec<_>> = recoveries.iter().map(|r| r.capacity).collect();
-    let end = whole
-        .and_then(|all| all.into_iter().max())
-        .or(report.ended)
-        .unwrap_or(intent.at);
+    let end = over(report, intent, &recoveries).max(intent.at);
     json!({
         "activity": action(report, intent.step),
         "output": {
@@ -146,6 +160,26 @@ fn taken(report: &Report, intent: &Intent) -> Value {
         "end": moment(end),
         "duration": (end - intent.at).num_milliseconds() as f64 / 1000.0,
     })
+}
+
+/// When a step was over: a kill once all it hit were whole again, one that was not carried out once that was known,
+/// and a sham with its window or with the next step.
+fn over(report: &Report, intent: &Intent, recoveries: &[&KillRecovery]) -> DateTime<Utc> {
+    let end = report.ended.unwrap_or(intent.at);
+    match &intent.state {
+        _ if intent.sham => {
+            let window = report.plan.hypothesis.control.window();
+            let window = TimeDelta::from_std(window).unwrap_or_default();
+            let next = report.intents.iter().map(|i| i.at).filter(|at| *at > intent.at);
+            let window = (window > TimeDelta::zero()).then(|| intent.at + window);
+            next.chain(window).chain([end]).min().unwrap_or(end)
+        }
+        IntentState::NotSent { at, .. } | IntentState::NoEffect { at, .. } => *at,
+        _ => {
+            let whole: Option<Vec<_>> = recoveries.iter().map(|r| r.capacity).collect();
+            whole.and_then(|all| all.into_iter().max()).unwrap_or(end)
+        }
+    }
 }
 
 enum Side {
@@ -220,6 +254,48 @@ mod tests {
         assert_eq!(journal(&sample::disproved())["status"], "aborted");
         assert_eq!(journal(&sample::held())["status"], "completed");
         assert_eq!(journal(&sample::open())["status"], "interrupted");
+    }
+
+    #[test]
+    fn a_sham_is_named_as_one_and_ends_with_its_window() {
+        let report = sample::slots();
+        let journal = journal(&report);
+        let steps = journal["run"].as_array().unwrap();
+        assert_eq!(steps.len(), 10);
+        for (step, intent) in steps.iter().zip(&report.intents) {
+            let activity = &step["activity"];
+            let name = activity["name"].as_str().unwrap();
+            if intent.sham {
+                assert!(name.ends_with(": sham, nothing is sent to /shop/cart"), "{name}");
+                assert_eq!(
+                    (&activity["type"], &step["duration"]),
+                    (&json!("probe"), &json!(60.0))
+                );
+                assert_ne!(activity["provider"]["method"], "POST");
+            } else {
+                assert!(name.ends_with(": kill 1 of /shop/cart"), "{name}");
+                assert_eq!(
+                    (&activity["type"], &step["duration"]),
+                    (&json!("action"), &json!(18.4))
+                );
+            }
+        }
+        let method = &journal["experiment"]["method"];
+        assert_eq!(method[1]["name"], steps[1]["activity"]["name"]);
+    }
+
+    #[test]
+    fn a_rehearsed_step_ends_with_the_next_and_claims_no_kill() {
+        let journal = journal(&sample::rehearsed());
+        let first = &journal["run"][0];
+        assert_eq!(
+            first["activity"]["name"],
+            "step 1: rehearsed, nothing is sent to /shop/cart"
+        );
+        assert_eq!(
+            (&first["duration"], &first["output"]["recovery"]),
+            (&json!(58.2), &json!([]))
+        );
     }
 
     #[test]

@@ -9,9 +9,11 @@ use super::each_task;
 use super::page::first_bad_sample;
 use super::slots;
 use super::svg;
-use crate::model::experiment::{ProbeSpec, Reading, Role, Sample};
+use super::words::ratio;
+use crate::model::experiment::{AbortCause, ProbeSpec, Reading, Role, Sample};
 use crate::model::policy::Mode;
 use crate::model::report::{HealthPoint, KillRecovery, Report};
+use crate::model::run::Aborted;
 use crate::model::text::escape;
 use chrono::{DateTime, TimeDelta, Utc};
 use std::collections::BTreeMap;
@@ -37,6 +39,7 @@ pub(super) fn svg(report: &Report) -> String {
         axis,
         body: String::new(),
         y: 58.0,
+        through: vec![],
     };
     let probes = &report.plan.hypothesis.probes;
     for probe in probes.iter().take(PROBES_MAX) {
@@ -48,11 +51,10 @@ pub(super) fn svg(report: &Report) -> String {
     chart.tasks();
     chart.each_task();
     chart.evidence();
-    let bottom = chart.y - 14.0;
     chart.kills();
     let height = chart.time_axis();
     let (slots, height) = slots::panels(report, height);
-    let marks = chart.marks(bottom);
+    let marks = chart.marks();
     frame(report, height, &format!("{marks}{}{slots}", chart.body))
 }
 
@@ -152,6 +154,8 @@ struct Chart<'a> {
     body: String,
     /// Where the next panel begins.
     y: f64,
+    /// From where to where lines through every panel are drawn: not through titles and legends.
+    through: Vec<(f64, f64)>,
 }
 
 impl Chart<'_> {
@@ -192,6 +196,7 @@ impl Chart<'_> {
         let top = self.y + 10.0;
         let bottom = top + height;
         self.rect("hb-plot", LEFT, top, RIGHT - LEFT, height);
+        self.through.push((top - 5.0, bottom + 14.0));
         self.y = bottom + 30.0;
         (top, bottom)
     }
@@ -237,24 +242,20 @@ impl Chart<'_> {
             Role::Verdict => "for the verdict",
             Role::Observe => "observed only",
         };
+        let sized = most_and_least(&samples).is_some_and(|(most, least)| most > least);
+        let size = if sized { ", larger for more requests" } else { "" };
         let (top, bottom) = self.panel(
             &format!("{} · bad share ({role})", probe.name),
-            "◆ above the limit · hatched: no answer · grey: before the first kill · square-root scale",
+            &format!(
+                "◆ above the limit{size} · hatched: no answer · grey: before the first kill · square-root scale"
+            ),
             112.0,
         );
         let scale = Shares { top, bottom, most };
-        for share in [0.0, 0.01, 0.1, 0.25, 0.5, 1.0]
-            .into_iter()
-            .filter(|s| *s <= most)
-        {
+        for share in svg::round_shares(most, bottom - top) {
             let y = scale.y(share);
             self.line("hb-grid", LEFT, y, RIGHT, y);
-            self.text(
-                "hb-tick hb-end",
-                LEFT - 6.0,
-                y + 4.0,
-                &format!("{} %", share * 100.0),
-            );
+            self.text("hb-tick hb-end", LEFT - 6.0, y + 4.0, &svg::share_label(share));
         }
         if let Some((low, high)) = self.baseline_band(&samples) {
             self.rect(
@@ -365,21 +366,28 @@ impl Chart<'_> {
     }
 
     /// The worst share of each pixel as a line that breaks where nothing was seen, and a diamond
-    /// where it lies above the limit.
+    /// where it lies above the limit, by its area as large as the sample.
     fn shares(&mut self, probe: &ProbeSpec, samples: &[&Sample], scale: Shares) {
         let (mut d, mut diamonds) = (String::new(), String::new());
         let mut pen_down = false;
-        let mut column: Option<(i64, f64)> = None;
-        let mut draw = |column: (i64, f64), pen_down: &mut bool| {
+        let mut column: Option<(i64, f64, u32)> = None;
+        let (largest, least) = most_and_least(samples).unwrap_or((1, 1));
+        let half = |observed: u32| match largest > least {
+            true => 2.0 + 3.0 * (f64::from(observed) / f64::from(largest)).sqrt(),
+            false => 4.0,
+        };
+        let mut draw = |column: (i64, f64, u32), pen_down: &mut bool| {
             let (x, y) = (column.0 as f64, scale.y(column.1));
             d.push_str(&format!("{}{x:.0} {y:.1}", if *pen_down { "L" } else { "M" }));
             *pen_down = true;
             if column.1 > probe.max.as_f64() {
-                diamonds.push_str(&format!("M{x:.0} {:.1}l4 4l-4 4l-4 -4z", y - 4.0));
+                let r = half(column.2);
+                let r = ratio((r * 10.0).round() / 10.0);
+                diamonds.push_str(&format!("M{x:.0} {y:.1}m0 -{r}l{r} {r}l-{r} {r}l-{r} -{r}z"));
             }
         };
         for sample in samples {
-            let Some(share) = sample.reading.bad_share() else {
+            let Some((share, observed)) = sample.reading.bad_share().zip(observed(sample)) else {
                 if let Some(done) = column.take() {
                     draw(done, &mut pen_down);
                 }
@@ -388,9 +396,10 @@ impl Chart<'_> {
             };
             let x = self.axis.x(sample.at).round() as i64;
             match &mut column {
-                Some((here, worst)) if *here == x => *worst = worst.max(share),
+                Some((here, worst, _)) if *here == x && *worst >= share => {}
+                Some((here, worst, of)) if *here == x => (*worst, *of) = (share, observed),
                 _ => {
-                    if let Some(done) = column.replace((x, share)) {
+                    if let Some(done) = column.replace((x, share, observed)) {
                         draw(done, &mut pen_down);
                     }
                 }
@@ -421,7 +430,13 @@ impl Chart<'_> {
             76.0,
         );
         let y = |n: u32| bottom - f64::from(n) / f64::from(most) * (bottom - top - 6.0);
-        for n in [0, most.div_ceil(2), most] {
+        let step = svg::round_step(f64::from(most), 3.0).ceil() as u32;
+        let clear = |n: &u32| y(*n) - y(most) >= 14.0;
+        for n in (0..most)
+            .step_by(step.max(1) as usize)
+            .filter(clear)
+            .chain([most])
+        {
             self.line("hb-grid", LEFT, y(n), RIGHT, y(n));
             self.text("hb-tick hb-end", LEFT - 6.0, y(n) + 4.0, &n.to_string());
         }
@@ -525,7 +540,7 @@ impl Chart<'_> {
             _ => " · ▽ rehearsed",
         };
         let legend = format!(
-            "▼ kill{shams} · ● replacement runs · thin: to capacity restored · thick: to steady again · dashed: not reached"
+            "▼ kill{shams} · ● replacement runs · ◆ healthy · thin: to capacity restored · thick: to steady again · dashed: not reached"
         );
         self.text("hb-soft hb-end", RIGHT, self.y, &legend);
         let mut y = self.y + 22.0;
@@ -548,11 +563,8 @@ impl Chart<'_> {
 
     fn spans(&mut self, recovery: &KillRecovery, x: f64, y: f64) {
         let end = |reached: Option<DateTime<Utc>>| reached.map(|at| self.axis.x(at));
-        let (running, capacity, steady) = (
-            end(recovery.running),
-            end(recovery.capacity),
-            end(recovery.steady),
-        );
+        let (running, healthy) = (end(recovery.running), end(recovery.healthy));
+        let (capacity, steady) = (end(recovery.capacity), end(recovery.steady));
         for (reached, class, offset) in [(capacity, "hb-capacity", -2.5), (steady, "hb-steady", 2.5)] {
             let to = reached.unwrap_or(RIGHT);
             let class = if reached.is_some() {
@@ -574,6 +586,9 @@ impl Chart<'_> {
                 "<circle class=\"hb-dot\" cx=\"{running:.1}\" cy=\"{y:.1}\" r=\"4\"/>"
             ));
         }
+        if let Some(healthy) = healthy {
+            self.path("hb-dot", &format!("M{healthy:.1} {:.1}l5 5l-5 5l-5 -5z", y - 5.0));
+        }
     }
 
     /// The axis under everything; returns the height of the whole.
@@ -593,34 +608,65 @@ impl Chart<'_> {
     }
 
     /// Kills and the abort as lines through every panel, drawn below them.
-    fn marks(&self, bottom: f64) -> String {
+    fn marks(&self) -> String {
         let mut out = String::new();
-        let top = 50.0;
+        let mut line = |class: &str, x: f64| {
+            let parts = self.through.iter();
+            let d: String = parts
+                .map(|(from, to)| format!("M{x:.1} {from:.1}V{to:.1}"))
+                .collect();
+            svg::path(&mut out, class, &d);
+        };
         for kill in self.real_kills() {
-            let x = self.axis.x(kill);
-            out.push_str(&format!(
-                "<line class=\"hb-kill-line\" x1=\"{x:.1}\" y1=\"{top:.1}\" x2=\"{x:.1}\" y2=\"{bottom:.1}\"/>\n"
-            ));
+            line("hb-kill-line", self.axis.x(kill));
         }
         if let Some(aborted) = &self.report.abort {
             let x = self.axis.x(aborted.at);
-            let why = match first_bad_sample(self.report, aborted) {
-                Some(bad) => format!("✕ abort: {} of {}", aborted.cause.word(), bad.probe),
-                None => format!("✕ abort: {}", aborted.cause.word()),
-            };
+            line("hb-abort", x);
+            svg::path(&mut out, "hb-abort", &format!("M{x:.1} 31V45"));
             let (class, label) = if x > WIDTH / 2.0 {
                 (" hb-end", x - 6.0)
             } else {
                 ("", x + 6.0)
             };
-            out.push_str(&format!(
-                "<line class=\"hb-abort\" x1=\"{x:.1}\" y1=\"32\" x2=\"{x:.1}\" y2=\"{bottom:.1}\"/>\n\
-                 <text class=\"hb-abort-label{class}\" x=\"{label:.1}\" y=\"41\">{}</text>\n",
-                escape(&why)
-            ));
+            svg::text(
+                &mut out,
+                &format!("hb-abort-label{class}"),
+                label,
+                42.0,
+                &self.abort_label(aborted),
+            );
         }
         out
     }
+
+    /// `✕ abort: limit of cart-edge (evidence 100 %)`: the rule, the probe and how clear it was.
+    fn abort_label(&self, aborted: &Aborted) -> String {
+        let word = aborted.cause.word();
+        let of = first_bad_sample(self.report, aborted).map(|bad| format!(" of {}", bad.probe));
+        let figure = match &aborted.cause {
+            AbortCause::Limit { evidence_percent, .. } => format!(" (evidence {evidence_percent} %)"),
+            AbortCause::Consecutive { samples, .. } => format!(" ({samples} samples in a row)"),
+            AbortCause::Hard { observed, bad, .. } => format!(" ({bad} of {observed} bad)"),
+            AbortCause::Budget { failed, allowed } => format!(" ({failed} failed, {allowed} allowed)"),
+            AbortCause::Blind { missed, .. } => format!(" ({missed} samples missed)"),
+            _ => String::new(),
+        };
+        format!("✕ abort: {word}{}{figure}", of.unwrap_or_default())
+    }
+}
+
+fn observed(sample: &Sample) -> Option<u32> {
+    match sample.reading {
+        Reading::Seen { observed, .. } => Some(observed),
+        Reading::Blind { .. } => None,
+    }
+}
+
+/// The most and the fewest observations of a sample.
+fn most_and_least(samples: &[&Sample]) -> Option<(u32, u32)> {
+    let observed = || samples.iter().filter_map(|s| observed(s)).filter(|n| *n > 0);
+    observed().max().zip(observed().min())
 }
 
 /// The tasks of all apps of the plan together, at each moment at which every one of them was seen.
@@ -674,8 +720,67 @@ mod tests {
     #[test]
     fn an_abort_is_marked_with_its_rule_and_probe() {
         let aborted = svg(&sample::disproved());
-        assert_eq!(count(&aborted, "class=\"hb-abort\""), 1);
-        assert!(aborted.contains("✕ abort: limit of cart-edge"));
+        assert!(count(&aborted, "class=\"hb-abort\"") > 0);
+        assert!(aborted.contains("✕ abort: limit of cart-edge (evidence 100 %)"));
+    }
+
+    #[test]
+    fn no_line_runs_through_a_title_or_a_legend() {
+        let drawn = svg(&sample::disproved());
+        let of = |class: &str, name: &str| -> Vec<f64> {
+            let tags = drawn.lines().filter(|l| l.contains(&format!("class=\"{class}")));
+            let after = tags.flat_map(|l| l.split(name).skip(1));
+            after
+                .filter_map(|rest| rest.split(['"', 'M', ' ']).next()?.parse().ok())
+                .collect()
+        };
+        let heads = of("hb-head", " y=\"");
+        let line = drawn.lines().find(|l| l.contains("class=\"hb-abort\"")).unwrap();
+        let parts: Vec<(f64, f64)> = line
+            .split('M')
+            .filter_map(|part| {
+                let (from, to) = part.split_once(' ')?.1.split_once('V')?;
+                Some((from.parse().ok()?, to.split('"').next()?.parse().ok()?))
+            })
+            .collect();
+        assert!(heads.len() > 3 && parts.len() > 2, "{heads:?} {parts:?}");
+        for head in heads {
+            // A line of text: nine above where it stands, three below.
+            let through = parts
+                .iter()
+                .find(|(from, to)| *from < head + 3.0 && *to > head - 9.0);
+            assert_eq!(through, None, "a title stands at {head}");
+        }
+    }
+
+    #[test]
+    fn a_replacement_that_is_healthy_has_a_diamond() {
+        let mut report = sample::held();
+        let dots = |report: &Report| count(&svg(report), "class=\"hb-dot\" d=");
+        report.recoveries[0].healthy = None;
+        let before = dots(&report);
+        report.recoveries[0].healthy = Some(report.recoveries[0].killed + TimeDelta::seconds(9));
+        assert_eq!(dots(&report), before + 1);
+        assert!(svg(&report).contains("◆ healthy"));
+    }
+
+    #[test]
+    fn a_point_is_as_large_as_its_sample_where_they_differ() {
+        let mut report = sample::held();
+        let above = |report: &Report| {
+            let drawn = svg(report);
+            let line = drawn.lines().find(|l| l.contains("class=\"hb-above\"")).unwrap();
+            (line.to_owned(), drawn.contains("larger for more requests"))
+        };
+        let (same, said) = above(&report);
+        assert!(!said && same.contains("m0 -4l4 4l-4 4l-4 -4z"), "{same}");
+        let bad = |s: &&mut Sample| {
+            s.probe.as_str() == "cart-edge" && s.reading.bad_share().is_some_and(|share| share > 0.01)
+        };
+        report.samples.iter_mut().find(bad).unwrap().reading = Reading::seen(2_000, 100);
+        let (sized, said) = above(&report);
+        assert!(said && sized.contains("m0 -5l5 5l-5 5l-5 -5z"), "{sized}");
+        assert!(sized.contains("m0 -2.3l2.3 2.3"), "{sized}");
     }
 
     #[test]

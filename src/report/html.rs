@@ -68,10 +68,11 @@ fn block_html(out: &mut String, block: &Block, chart: &str) {
             out.push_str("</ul>\n");
         }
         Block::Table(rows) => table(out, rows),
-        Block::Chart(words) => {
+        Block::Chart { words, hint } => {
             out.push_str(&format!(
-                "<p class=\"caption\">{}</p>\n<div class=\"chart\" tabindex=\"0\">\n",
-                escape(words)
+                "<p class=\"caption\">{}</p>\n<p class=\"caption hint\">{}</p>\n<div class=\"chart\" tabindex=\"0\">\n",
+                escape(words),
+                escape(hint)
             ));
             out.push_str(chart);
             out.push_str("</div>\n");
@@ -161,6 +162,14 @@ mod tests {
                 "{form:?} shows what was there"
             );
         }
+    }
+
+    #[test]
+    fn a_phone_is_told_that_the_abort_is_off_its_screen() {
+        let html = text(&sample::disproved(), Form::Html);
+        let hint = "<p class=\"caption hint\">Wider than this screen: scroll it sideways; the abort is at 14:04:07 UTC.</p>";
+        assert!(html.contains(hint));
+        assert!(html.contains(".hint { display: none; }"), "and nobody else is");
     }
 
     #[test]

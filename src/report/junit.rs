@@ -3,9 +3,10 @@
 //! One suite: the hypothesis, each probe that counts, each kill's recovery. What is neither held nor
 //! disproved is an *error*, not a pass: a pipeline must not turn green on a run that proved nothing.
 
+use super::words::{points, ratio};
 use crate::model::report::Report;
 use crate::model::text::clean;
-use crate::model::verdict::{HypothesisResult, Outcome};
+use crate::model::verdict::{Difference, HypothesisResult, Outcome};
 use quick_junit::{NonSuccessKind, Property, Report as Suites, TestCase, TestCaseStatus, TestSuite};
 use std::time::Duration;
 
@@ -31,14 +32,7 @@ pub(super) fn render(report: &Report) -> String {
     };
     case(format!("{} survives", plan.apps), length, hypothesis(report));
     for difference in report.verdict.iter().flat_map(|v| &v.differences) {
-        let words = format!(
-            "{} of {} bad after a kill, {} of {} otherwise; tolerated difference {} points",
-            difference.experiment_bad,
-            difference.experiment_observed,
-            difference.control_bad,
-            difference.control_observed,
-            difference.margin * 100.0
-        );
+        let words = compared(difference);
         case(
             format!("probe {} stays within its margin", difference.probe),
             Duration::ZERO,
@@ -76,6 +70,36 @@ pub(super) fn render(report: &Report) -> String {
     let mut suites = Suites::new("heartbreak");
     suites.add_test_suite(suite);
     suites.to_string().expect("plain text is always XML")
+}
+
+/// What was compared for a probe: its bad shares, and where it takes time the slow ends of its answers, either of
+/// which can be what disproved it.
+fn compared(difference: &Difference) -> String {
+    let mut words = format!(
+        "{} of {} bad after a kill, {} of {} otherwise; difference {}, 95 % sure each way {} to {}, tolerated {}",
+        difference.experiment_bad,
+        difference.experiment_observed,
+        difference.control_bad,
+        difference.control_observed,
+        points(difference.difference),
+        points(difference.low),
+        points(difference.high),
+        points(difference.margin)
+    );
+    if let Some(latency) = &difference.latency {
+        words.push_str(&format!(
+            "; slowest 1 % of answers from {} ms after a kill, from {} ms otherwise: {} times as long, 95 % sure each way \
+             {} to {}, tolerated {} ({})",
+            ratio(latency.experiment_p99_ms),
+            ratio(latency.control_p99_ms),
+            ratio(latency.ratio),
+            ratio(latency.low),
+            ratio(latency.high),
+            ratio(latency.margin),
+            latency.says
+        ));
+    }
+    words
 }
 
 fn hypothesis(report: &Report) -> TestCaseStatus {
@@ -139,6 +163,27 @@ mod tests {
         let (_, failures, errors) = counts(&sample::disproved());
         assert!(failures >= 1, "the hypothesis");
         assert_eq!(errors, 1, "the kill that never recovered");
+    }
+
+    #[test]
+    fn a_probe_that_was_too_slow_says_by_how_much() {
+        let mut report = sample::slots();
+        let verdict = report.verdict.as_mut().unwrap();
+        let difference = &mut verdict.differences[0];
+        (difference.difference, difference.low, difference.high) = (0.0002, -0.001, 0.0011);
+        if let Some(latency) = &mut difference.latency {
+            (latency.experiment_p99_ms, latency.ratio) = (122.0, 2.198);
+            (latency.low, latency.high) = (1.94, 2.41);
+            latency.says = crate::model::verdict::HypothesisResult::Disproved;
+        }
+        let xml = text(&report, Form::Junit);
+        for words in [
+            "difference +0.02 points, 95 % sure each way −0.1 points to +0.11 points, tolerated +0.5 points",
+            "slowest 1 % of answers from 122 ms after a kill, from 55.5 ms otherwise: 2.2 times as long, 95 % sure each \
+             way 1.94 to 2.41, tolerated 1.5 (disproved)",
+        ] {
+            assert!(xml.contains(words), "{words}: {xml}");
+        }
     }
 
     #[test]

@@ -33,7 +33,9 @@ pub(super) fn render(page: &Page) -> String {
                     out.push('\n');
                 }
                 Block::Table(rows) => table(&mut out, rows),
-                Block::Chart(words) => out.push_str(&format!("![{}](chart.svg)\n\n", escape(words))),
+                Block::Chart { words, hint: _ } => {
+                    out.push_str(&format!("![{}](chart.svg)\n\n", escape(words)))
+                }
             }
         }
     }
@@ -169,9 +171,10 @@ mod tests {
         insta::assert_snapshot!(speed, @r"
         **5.3 s from the first bad sample to the last moment a kill of ours could take effect.**
 
-        - Aborted because: probe cart-edge stayed above its limit: 112 % of the evidence needed
+        - Aborted because: probe cart-edge stayed above its limit: 100 % of the evidence needed
         - First bad sample: 14:04:02.000 UTC (probe cart-edge)
         - Abort journalled: 14:04:07.304 UTC
+        - Last kill to the abort: 5.9 s
         - Last possible effect of a kill: 14:04:07.304 UTC
         - Breach to closed fence: 412 µs inside the process, then no kill request can leave
         - Kill requests after the breach: ✓ 0

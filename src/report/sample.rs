@@ -12,8 +12,8 @@ use crate::model::ids::{InstanceId, IntentId, ProbeName, TaskId};
 use crate::model::plan::{Plan, PlannedApp, Slot, Step, Target};
 use crate::model::policy::{ApprovalMode, ApprovalRule, BlastRadius, Mode, RateLimit};
 use crate::model::report::{
-    EvidencePoint, FreshTask, Harm, HealthPoint, KillRecovery, Origin, Report, SCHEMA, Stage, StageSummary,
-    TaskAnswer,
+    EvidencePoint, Felt, FreshTask, Harm, HealthPoint, KillRecovery, Origin, Report, SCHEMA, Stage,
+    StageSummary, TaskAnswer,
 };
 use crate::model::run::{Aborted, Intent, IntentState};
 use crate::model::verdict::{
@@ -246,9 +246,26 @@ fn recovery(step: u32, second: f64, stages: [Option<f64>; 4]) -> KillRecovery {
         rotation: None,
         healthy: None,
         answering: None,
-        origins: Default::default(),
+        origins: [(Stage::Killed, Origin::Answer)].into(),
         by_order: false,
         felt: vec![],
+    }
+}
+
+/// What a kill cost that was felt for so many samples of twenty requests.
+fn felt(samples: u64, bad: u64, [failed, low, high]: [f64; 3]) -> Felt {
+    Felt {
+        probe: "cart-edge".into(),
+        observed: samples * 20,
+        bad,
+        dip_area_s: failed / 20.0,
+        attributable: failed,
+        attributable_low: low,
+        attributable_high: high,
+        worst_second: 0.1,
+        worst_ten_seconds: 0.02,
+        masked_retries: 0,
+        masked_redispatches: 0,
     }
 }
 
@@ -329,6 +346,7 @@ fn watch(report: &mut Report, length: u32, kills: &[f64], bad: impl Fn(f64) -> f
             running,
             staged,
             fresh: vec![],
+            launch_delay_s: None,
             clock_offset_ms: None,
             asked: vec![],
         });
@@ -467,7 +485,11 @@ pub(crate) fn held() -> Report {
             .intents
             .push(intent(step, second - 0.2, resolved(step, second + 19.0)));
         let stages = [0.9, 6.1, 18.2 + f64::from(step), 48.0 + f64::from(step)].map(Some);
-        report.recoveries.push(recovery(step, second, stages));
+        let mut kill = recovery(step, second, stages);
+        kill.healthy = Some(at(second + 16.4 + f64::from(step)));
+        kill.origins.insert(Stage::Healthy, Origin::HealthResult);
+        kill.felt = vec![felt(48 + u64::from(step), 4, [3.2, 0.1, 6.3])];
+        report.recoveries.push(kill);
         report.judgements.push(judgement(
             step,
             second - 20.0,
@@ -489,6 +511,7 @@ pub(crate) fn held() -> Report {
     report.stages = vec![
         over_all(Stage::Gone, 3, 0.9, (0.9, false)),
         over_all(Stage::Running, 3, 6.1, (6.1, false)),
+        over_all(Stage::Healthy, 3, 18.4, (19.4, false)),
         over_all(Stage::Capacity, 3, 20.2, (21.2, false)),
         over_all(Stage::Steady, 3, 50.0, (51.0, false)),
     ];
@@ -746,7 +769,7 @@ pub(crate) fn disproved() -> Report {
     report.abort = Some(Aborted {
         cause: AbortCause::Limit {
             probe: "cart-edge".into(),
-            evidence_percent: 112,
+            evidence_percent: 100,
         },
         at: at(127.304),
         breach_to_fence_us: Some(412),
@@ -836,6 +859,8 @@ pub(crate) fn rehearsed() -> Report {
         };
     }
     for recovery in &mut report.recoveries {
+        recovery.felt.clear();
+        recovery.healthy = None;
         recovery.gone = None;
         recovery.running = None;
         recovery.capacity = Some(recovery.killed);

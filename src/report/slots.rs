@@ -2,8 +2,8 @@
 //!
 //! This picture *is* the experiment: what the two lines share was there without the kill too.
 
-use super::svg::{path, text};
-use super::words::some;
+use super::svg::{path, round_shares, round_step, share_label, text};
+use super::words::{ratio, some};
 use crate::model::experiment::{Control, ProbeSpec, Reading, Sample};
 use crate::model::report::Report;
 use std::fmt::Write;
@@ -124,21 +124,13 @@ fn panel(body: &mut String, probe: &ProbeSpec, slots: &[Slot], window: Duration,
         "<rect class=\"hb-plot\" x=\"{LEFT}\" y=\"{top:.1}\" width=\"{:.1}\" height=\"{PLOT}\"/>",
         RIGHT - LEFT
     );
-    for part in [0.0, 0.25, 1.0] {
-        let at = height(most * part);
+    for share in round_shares(most, PLOT) {
+        let at = height(share);
         let _ = writeln!(
             body,
             "<line class=\"hb-grid\" x1=\"{LEFT}\" y1=\"{at:.1}\" x2=\"{RIGHT}\" y2=\"{at:.1}\"/>"
         );
-        let percent = most * part * 100.0;
-        let places = usize::from(percent.fract() != 0.0) + usize::from((percent * 10.0).fract() > 1e-9);
-        text(
-            body,
-            "hb-tick hb-end",
-            LEFT - 6.0,
-            at + 4.0,
-            &format!("{percent:.places$} %"),
-        );
+        text(body, "hb-tick hb-end", LEFT - 6.0, at + 4.0, &share_label(share));
     }
     let limit = height(probe.max.as_f64());
     path(body, "hb-limit", &format!("M{LEFT} {limit:.1}H{RIGHT}"));
@@ -173,18 +165,20 @@ fn panel(body: &mut String, probe: &ProbeSpec, slots: &[Slot], window: Duration,
         &format!("limit {}", probe.max),
     );
     let seconds = window.as_secs_f64();
-    for part in 0..=6 {
-        let at = LEFT + f64::from(part) / 6.0 * (RIGHT - LEFT);
+    let step = round_step(seconds, 6.0);
+    for tick in (0..=6)
+        .map(|n| f64::from(n) * step)
+        .filter(|tick| *tick <= seconds * (1.0 + 1e-9))
+    {
+        let at = LEFT + tick / seconds * (RIGHT - LEFT);
         let _ = writeln!(
             body,
             "<line class=\"hb-axis\" x1=\"{at:.1}\" y1=\"{bottom:.1}\" x2=\"{at:.1}\" y2=\"{:.1}\"/>",
             bottom + 5.0
         );
-        let label = seconds * f64::from(part) / 6.0;
-        let places = usize::from(seconds < 60.0 && seconds % 6.0 != 0.0);
-        let anchor = match part {
-            0 => "",
-            6 => " hb-end",
+        let anchor = match at {
+            at if at < LEFT + 10.0 => "",
+            at if at > RIGHT - 10.0 => " hb-end",
             _ => " hb-mid",
         };
         text(
@@ -192,7 +186,7 @@ fn panel(body: &mut String, probe: &ProbeSpec, slots: &[Slot], window: Duration,
             &format!("hb-tick{anchor}"),
             at,
             bottom + 18.0,
-            &format!("{label:.places$} s"),
+            &format!("{} s", ratio(tick)),
         );
     }
     bottom + 26.0
@@ -200,7 +194,7 @@ fn panel(body: &mut String, probe: &ProbeSpec, slots: &[Slot], window: Duration,
 
 /// The next share above that reads well.
 fn nice(share: f64) -> f64 {
-    [0.002, 0.005, 0.01, 0.02, 0.04, 0.06, 0.1, 0.2, 0.4, 0.6, 1.0]
+    [0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0]
         .into_iter()
         .find(|step| share <= *step)
         .unwrap_or(1.0)
@@ -216,6 +210,7 @@ fn through<'a>(points: impl Iterator<Item = &'a (f64, f64)>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use crate::report::{chart, sample};
 
     #[test]
@@ -226,6 +221,21 @@ mod tests {
         }
         assert!(drawn.contains("5 kills over 5 shams"));
         assert!(!drawn.contains("NaN"));
+    }
+
+    #[test]
+    fn the_seconds_of_a_window_are_round() {
+        let mut report = sample::slots();
+        report.plan.hypothesis.control = Control::Sham {
+            pairs: 5,
+            window: Duration::from_millis(2_500),
+            settle: Duration::from_secs(30),
+        };
+        let drawn = chart::svg(&report);
+        for label in ["0 s", "0.5 s", "1 s", "1.5 s", "2 s", "2.5 s"] {
+            assert!(drawn.contains(&format!(">{label}<")), "{label}");
+        }
+        assert!(!drawn.contains(">0.4 s<"));
     }
 
     #[test]

@@ -1,11 +1,11 @@
 //! The trend of an app's experiments as one SVG (`steady-state` §7.3): one panel for each fault class, with a
-//! mark for every run, the posterior's mean, its 90 % band, and the lower edge bold.
+//! mark for every run, the posterior's mean, its 90 % band, and the lower edge bold from where on it is a score.
 //!
 //! The lower edge is the score: "survives at least this with 95 % confidence". It falls by itself while nothing
 //! is counted, and the panel says so.
 
 use super::svg::{path, text};
-use crate::model::past::{AppPast, ClassPast, TrendPoint};
+use crate::model::past::{AppPast, COUNTED_MIN, ClassPast, TrendPoint};
 use crate::model::text::escape;
 use crate::model::verdict::{HypothesisResult, Outcome};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -56,9 +56,15 @@ fn panel(body: &mut String, class: &ClassPast, now: DateTime<Utc>, y: f64) -> f6
     let head = format!("{} · cluster {}", class.class, class.cluster);
     text(body, "hb-head", 14.0, y, &head);
     text(body, "hb-label", 14.0, y + 17.0, &class.sentence);
-    let legend =
-        "● held, ✕ disproved, ○ inconclusive, · skipped or rehearsed; bold: score, thin: mean, band: 90 %";
-    text(body, "hb-soft hb-end", RIGHT, y + 34.0, legend);
+    let scored = class.scored();
+    let bold = match scored {
+        [] => format!("no score below {COUNTED_MIN} counted runs"),
+        _ => "bold: score".to_owned(),
+    };
+    let legend = format!(
+        "● held, ✕ disproved, ○ inconclusive, · skipped or rehearsed; {bold}, thin: mean, band: 90 %"
+    );
+    text(body, "hb-soft hb-end", RIGHT, y + 34.0, &legend);
     let (marks, top) = (y + 50.0, y + 62.0);
     let bottom = top + PLOT;
     let began = class.results.first().map_or(now, |point| point.at);
@@ -87,14 +93,16 @@ fn panel(body: &mut String, class: &ClassPast, now: DateTime<Utc>, y: f64) -> f6
             &format!("{percent} %"),
         );
     }
-    let mut points: Vec<(f64, &TrendPoint)> = class.trend.iter().map(|point| (x(point.at), point)).collect();
-    // A line of no length is none: what is known of one moment gets a width.
-    if let (Some(first), Some(last)) = (points.first().copied(), points.last().copied())
-        && last.0 - first.0 < PAD
-    {
-        points = vec![(last.0 - PAD / 2.0, last.1), (last.0 + PAD / 2.0, last.1)];
-    }
-    let line = |of: fn(&TrendPoint) -> f64| -> String {
+    let placed = |trend: &[TrendPoint]| -> Vec<(f64, TrendPoint)> {
+        let points: Vec<_> = trend.iter().map(|point| (x(point.at), *point)).collect();
+        match points.as_slice() {
+            // A line of no length is none: what is known of one moment gets a width.
+            [first, .., last] if last.0 - first.0 >= PAD => points,
+            [.., last] => vec![(last.0 - PAD / 2.0, last.1), (last.0 + PAD / 2.0, last.1)],
+            [] => points,
+        }
+    };
+    let line = |points: &[(f64, TrendPoint)], of: fn(&TrendPoint) -> f64| -> String {
         let points = points.iter().enumerate().map(|(n, (x, point))| {
             let word = if n == 0 { 'M' } else { 'L' };
             format!("{word}{x:.1} {:.1}", height(of(point)))
@@ -102,14 +110,15 @@ fn panel(body: &mut String, class: &ClassPast, now: DateTime<Utc>, y: f64) -> f6
         points.collect()
     };
     if !class.trend.is_empty() {
+        let points = placed(&class.trend);
         let back: String = points
             .iter()
             .rev()
             .map(|(x, point)| format!("L{x:.1} {:.1}", height(point.low)))
             .collect();
-        path(body, "hb-band", &format!("{}{back}Z", line(|p| p.high)));
-        path(body, "hb-running", &line(|p| p.mean));
-        path(body, "hb-steady", &line(|p| p.low));
+        path(body, "hb-band", &format!("{}{back}Z", line(&points, |p| p.high)));
+        path(body, "hb-running", &line(&points, |p| p.mean));
+        path(body, "hb-steady", &line(&placed(scored), |p| p.low));
     }
     for result in &class.results {
         let (sign, kind) = match (result.hypothesis, result.outcome) {
@@ -218,26 +227,50 @@ mod tests {
         }
     }
 
+    /// Where a line begins and ends.
+    fn ends(drawn: &str, class: &str) -> Vec<f64> {
+        let line = drawn.lines().find(|l| l.contains(&format!("class=\"{class}\"")));
+        let line = line.expect("it is drawn");
+        line.split(['M', 'L', '"'])
+            .filter_map(|at| at.split_once(' ')?.0.parse().ok())
+            .collect()
+    }
+
     #[test]
-    fn a_single_run_is_to_be_seen() {
+    fn a_single_run_is_to_be_seen_and_has_no_score() {
         let mut one = past();
         one.classes[0].trend.truncate(1);
         one.classes[0].results.truncate(1);
+        one.classes[0].score = None;
         one.at = day(0) + TimeDelta::seconds(40);
         let drawn = svg(&one);
-        let bold = drawn.lines().find(|l| l.contains("class=\"hb-steady\"")).unwrap();
-        let ends: Vec<f64> = bold
-            .split(['M', 'L', '"'])
-            .filter_map(|at| at.split_once(' ')?.0.parse().ok())
-            .collect();
+        let mean = ends(&drawn, "hb-running");
         assert!(
-            ends.len() == 2 && ends[1] - ends[0] >= 10.0 && ends[1] <= RIGHT,
-            "{bold}"
+            mean.len() == 2 && mean[1] - mean[0] >= 10.0 && mean[1] <= RIGHT,
+            "{mean:?}"
         );
+        assert!(
+            !drawn.contains("class=\"hb-steady\"") && !drawn.contains("bold"),
+            "{drawn}"
+        );
+        assert!(drawn.contains("no score below 3 counted runs"), "{drawn}");
         if let Some(dir) = std::env::var_os("HEARTBREAK_SAMPLES") {
             let dir = std::path::Path::new(&dir);
             std::fs::write(dir.join("trend-one.png"), crate::report::picture::png(&drawn)).unwrap();
         }
+    }
+
+    #[test]
+    fn the_score_is_drawn_from_the_third_counted_run_on() {
+        let drawn = svg(&past());
+        let (mean, score) = (ends(&drawn, "hb-running"), ends(&drawn, "hb-steady"));
+        // Held, held, inconclusive, held: the fourth run is the third that counts.
+        assert_eq!((mean.len(), score.len(), score[0]), (8, 5, mean[3]));
+        // A score that is one day old has a width, too.
+        let mut young = past();
+        young.classes[0].trend.truncate(4);
+        young.classes[0].results.truncate(4);
+        assert_eq!(ends(&svg(&young), "hb-steady").len(), 2);
     }
 
     #[test]

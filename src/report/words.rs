@@ -52,6 +52,11 @@ pub(super) fn points(difference: f64) -> String {
     )
 }
 
+/// `1.5`, `20`: two digits after the point where they matter.
+pub(super) fn ratio(number: f64) -> String {
+    trimmed(number, 2)
+}
+
 fn trimmed(number: f64, places: usize) -> String {
     let text = format!("{number:.places$}");
     if text.contains('.') {

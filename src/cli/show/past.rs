@@ -92,16 +92,18 @@ fn mark(hypothesis: HypothesisResult, outcome: Outcome, out: &Out) -> &'static s
     }
 }
 
-/// The lower bound over time, oldest first, in one line; nothing where signs for it are missing.
+/// The lower bound over time, from where on it is the score, oldest first, in one line; nothing where signs for
+/// it are missing.
 fn line(class: &ClassPast, out: &Out) -> Option<String> {
     const STEPS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
-    let (first, last) = (class.trend.first()?, class.trend.last()?);
-    if !out.pen.unicode || class.trend.len() < 2 {
+    let trend = class.scored();
+    let (first, last) = (trend.first()?, trend.last()?);
+    if !out.pen.unicode || trend.len() < 2 {
         return None;
     }
-    let width = TREND_WIDTH.min(class.trend.len());
+    let width = TREND_WIDTH.min(trend.len());
     let signs: String = (0..width)
-        .filter_map(|i| class.trend.get(i * (class.trend.len() - 1) / (width - 1).max(1)))
+        .filter_map(|i| trend.get(i * (trend.len() - 1) / (width - 1).max(1)))
         .map(|point| STEPS[((point.low * 8.0) as usize).min(7)])
         .collect();
     Some(format!(
@@ -131,7 +133,7 @@ mod tests {
         };
         let point = |n: i64, hypothesis, outcome| ResultPoint {
             at: at + TimeDelta::days(n),
-            run: format!("r-{n:08}").as_str().into(),
+            run: format!("r-{:08}", n + 2).as_str().into(),
             policy: "cart".into(),
             outcome,
             hypothesis,
@@ -152,24 +154,33 @@ mod tests {
             cluster: "prod".into(),
             class: "up to 10 % of the tasks killed at once, judged by edge".into(),
             held: 3,
-            disproved: 0,
+            disproved: 1,
             inconclusive: 0,
             skipped: 1,
             rehearsed: 0,
             score: Some(Score {
                 low: 0.5639,
                 mean: 0.87,
-                counted: 3,
-                worth: 2.9,
+                counted: 4,
+                worth: 3.9,
             }),
             sentence: "Survives at least 56 %.".into(),
             stale: None,
             results: vec![
+                point(-2, HypothesisResult::Held, Outcome::Completed),
+                point(-1, HypothesisResult::Held, Outcome::Completed),
                 point(0, HypothesisResult::Held, Outcome::Completed),
                 point(1, HypothesisResult::Disproved, Outcome::Completed),
                 point(2, HypothesisResult::NotTested, Outcome::Skipped),
             ],
-            trend: vec![trend(0, 0.2), trend(1, 0.4), trend(2, 0.56)],
+            // The third counted run is the first with a score.
+            trend: vec![
+                trend(-2, 0.9),
+                trend(-1, 0.9),
+                trend(0, 0.2),
+                trend(1, 0.4),
+                trend(2, 0.56),
+            ],
         };
         let all = AppPast {
             app: "/shop/cart".into(),
@@ -181,16 +192,23 @@ mod tests {
 
         Cluster:      prod
         Fault:        up to 10 % of the tasks killed at once, judged by edge
-        Score:        56 % (lower bound, N = 3)
+        Score:        56 % (lower bound, N = 4)
         In words:     Survives at least 56 %.
         Lower bound:  ▂▄▅ from 2026-09-21 to 2026-09-23
             ENDED                  RUN          POLICY   HYPOTHESIS   OUTCOME     WHY
-        ·   2026-09-23 14:13 UTC   r-00000002   cart     not tested   skipped     not steady
-        ✕   2026-09-22 14:13 UTC   r-00000001   cart     disproved    completed   -
-        ●   2026-09-21 14:13 UTC   r-00000000   cart     held         completed   -
+        ·   2026-09-23 14:13 UTC   r-00000004   cart     not tested   skipped     not steady
+        ✕   2026-09-22 14:13 UTC   r-00000003   cart     disproved    completed   -
+        ●   2026-09-21 14:13 UTC   r-00000002   cart     held         completed   -
+        ●   2026-09-20 14:13 UTC   r-00000001   cart     held         completed   -
+        ●   2026-09-19 14:13 UTC   r-00000000   cart     held         completed   -
         ");
         let plain = past(&all, &out(false));
         assert!(plain.is_ascii(), "{plain}");
+        // Two counted runs have no score, and so no line of it either.
+        let mut few = all.clone();
+        few.classes[0].results.drain(..2);
+        few.classes[0].score = None;
+        assert!(!past(&few, &out(true)).contains("Lower bound"));
         let none = AppPast {
             classes: vec![],
             ..all

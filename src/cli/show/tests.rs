@@ -168,6 +168,7 @@ pub(in crate::cli) fn run_view() -> RunView {
         denied: None,
         approval_expires: Some(at(1200)),
         started: Some(at(-480)),
+        accepted: Default::default(),
         intents: vec![Intent {
             id: IntentId::of(&"r-7Q2MK4XN".into(), 1),
             run: "r-7Q2MK4XN".into(),

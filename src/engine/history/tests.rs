@@ -77,6 +77,30 @@ fn every_state_that_is_not_proven_over_is_charged() {
 }
 
 #[test]
+fn the_moment_of_an_answer_outlives_the_state_that_told_it() {
+    let mut world = World::good();
+    world.killed(-80, 1, acked(0, -79));
+    let id = world.ledger().charged().next().expect("one").1.id.clone();
+    let over = resolved(-60);
+    world.enter(
+        -60,
+        Body::Settled {
+            intent: id.clone(),
+            state: over.clone(),
+        },
+    );
+    let ledger = world.ledger();
+    let run = ledger.runs.values().next().expect("one");
+    assert_eq!(run.intents[0].state, over);
+    assert_eq!(run.accepted.get(&id), Some(&at(-79)));
+    // What an older version wrote of a run does not have it.
+    let mut written = serde_json::to_value(run).unwrap();
+    written.as_object_mut().unwrap().remove("accepted").unwrap();
+    let read: Run = serde_json::from_value(written).unwrap();
+    assert!(read.accepted.is_empty());
+}
+
+#[test]
 fn a_sham_charges_nothing_and_is_no_kill() {
     let mut world = World::good();
     let mut body = intended(&world.plan, 1, at(-80));

@@ -94,6 +94,31 @@ pub(crate) fn covers(ticks: &[Tick], from: DateTime<Utc>, to: DateTime<Utc>, int
     !ticks.is_empty() && to - last <= hole
 }
 
+/// The stretches of this length that begin with a tick, in order, and of those only the ones that were watched
+/// to their end: one that is cut off would make a few bad samples look like many. Where nothing was watched for
+/// as long, all that was seen is the one stretch.
+pub(crate) fn whole_stretches(
+    ticks: &[Tick],
+    length: TimeDelta,
+    interval: Duration,
+) -> impl Iterator<Item = &[Tick]> {
+    let watched = ticks.last().map(|last| later(last.at, interval));
+    let end = move |start: DateTime<Utc>| start.checked_add_signed(length);
+    let is_whole = move |first: usize| {
+        let end = end(ticks[first].at);
+        first == 0 || end.zip(watched).is_some_and(|(end, watched)| end <= watched)
+    };
+    (0..ticks.len())
+        .filter(move |first| is_whole(*first))
+        .map(move |first| {
+            let rest = &ticks[first..];
+            match end(rest[0].at) {
+                Some(end) => &rest[..rest.partition_point(|tick| tick.at < end)],
+                None => rest,
+            }
+        })
+}
+
 /// How long a stretch has to be that is judged as one: as declared, and two samples at the least.
 pub(crate) fn stretch(hold: Duration, interval: Duration) -> Duration {
     hold.max(interval.saturating_mul(2))

@@ -4,16 +4,32 @@
 
 use super::rotation;
 use super::stages::{self, Replaced};
-use super::{Tick, burn, covers, felt, later, stretch};
+use super::{Tick, burn, covers, delta, felt, later, stretch, whole_stretches};
 use crate::model::experiment::{Hypothesis, Reading, Role, Sample};
-use crate::model::ids::AppId;
+use crate::model::ids::{AppId, IntentId};
 use crate::model::plan::Plan;
 use crate::model::report::{Harm, HealthPoint, KillRecovery, Origin, Stage, StageSummary};
-use crate::model::run::{Intent, IntentState};
+use crate::model::run::{Intent, IntentState, Run};
 use crate::model::verdict::Counts;
 use chrono::{DateTime, Utc};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
+
+/// The recovery of every kill of a run.
+pub fn of_run(run: &Run, health: &[HealthPoint], samples: &[Sample]) -> Vec<KillRecovery> {
+    recovered(&run.plan, &run.intents, &run.accepted, health, samples)
+}
+
+/// [`of_run`], where nothing is known of a kill but its state.
+#[cfg(test)]
+pub(super) fn recoveries(
+    plan: &Plan,
+    intents: &[Intent],
+    health: &[HealthPoint],
+    samples: &[Sample],
+) -> Vec<KillRecovery> {
+    recovered(plan, intents, &BTreeMap::new(), health, samples)
+}
 
 /// The recovery of every kill that was or may have been made, in order, and in one kill by app. Rehearsed kills, and those
 /// that never left or were refused, have none.
@@ -28,9 +44,10 @@ use std::time::Duration;
 ///
 /// Marathon does not link a replacement to its victim, so counts are compared with the last look
 /// before the kill; a victim that was replaced between two looks was never seen gone.
-pub fn recoveries(
+fn recovered(
     plan: &Plan,
     intents: &[Intent],
+    accepted: &BTreeMap<IntentId, DateTime<Utc>>,
     health: &[HealthPoint],
     samples: &[Sample],
 ) -> Vec<KillRecovery> {
@@ -46,7 +63,8 @@ pub fn recoveries(
     for (index, intent) in kills.iter().enumerate() {
         let apps: BTreeSet<_> = intent.targets.iter().map(|t| &t.app).collect();
         for app in apps {
-            let mut kill = seen_by_looks(intent, health.iter().filter(|point| point.app == *app));
+            let killed = killed_at(intent, accepted);
+            let mut kill = seen_by_looks(intent, killed, health.iter().filter(|point| point.app == *app));
             kill.app = plan.apps.are_several().then(|| app.clone());
             if let Some(rows) = replaced.get(app).and_then(|rows| rows.get(index)) {
                 kill.by_order = rows.by_order;
@@ -80,11 +98,7 @@ pub fn summaries(recoveries: &[KillRecovery], until: Option<DateTime<Utc>>) -> V
 
 /// Whether this intent was, or may have been, a kill.
 pub fn may_have_killed(intent: &Intent) -> bool {
-    !intent.sham
-        && !matches!(
-            intent.state,
-            IntentState::NotSent { .. } | IntentState::NoEffect { .. }
-        )
+    intent.may_have_killed()
 }
 
 /// What each probe counted from the first kill to the end, probes that only observe included.
@@ -131,12 +145,16 @@ pub fn harm(
         .collect()
 }
 
-/// t0: when the request was answered or given up. A resolved intent no longer tells, so there it is
-/// the moment at which it became durable, a fraction of a second earlier.
-fn killed_at(intent: &Intent) -> (DateTime<Utc>, Origin) {
-    match &intent.state {
-        IntentState::Acked { at, .. } | IntentState::Ambiguous { at, .. } => (*at, Origin::Answer),
-        _ => (intent.at, Origin::Intent),
+/// t0: when Marathon accepted the kill. Where no such answer came, or a record of an older version does not
+/// tell, the moment at which the intent became durable stands for it: no effect can be earlier.
+fn killed_at(intent: &Intent, accepted: &BTreeMap<IntentId, DateTime<Utc>>) -> (DateTime<Utc>, Origin) {
+    let answered = match &intent.state {
+        IntentState::Acked { at, .. } => Some(at),
+        _ => accepted.get(&intent.id),
+    };
+    match answered {
+        Some(at) => (*at, Origin::Answer),
+        None => (intent.at, Origin::Intent),
     }
 }
 
@@ -162,8 +180,11 @@ impl KillRecovery {
 }
 
 /// Everything that the looks at the app show.
-fn seen_by_looks<'a>(intent: &Intent, health: impl Iterator<Item = &'a HealthPoint> + Clone) -> KillRecovery {
-    let (killed, origin) = killed_at(intent);
+fn seen_by_looks<'a>(
+    intent: &Intent,
+    (killed, origin): (DateTime<Utc>, Origin),
+    health: impl Iterator<Item = &'a HealthPoint> + Clone,
+) -> KillRecovery {
     let mut found = KillRecovery {
         step: intent.step,
         app: None,
@@ -263,15 +284,8 @@ pub(super) fn peak(hypothesis: &Hypothesis, samples: &[Sample], from: DateTime<U
             .filter_map(Tick::of)
             .collect();
         ticks.sort_by_key(|tick| tick.at);
-        // A stretch that is cut off by the end of the run would make one bad sample look like many.
-        let whole = |first: usize| {
-            first == 0
-                || ticks
-                    .last()
-                    .is_some_and(|last| later(ticks[first].at, hold) <= later(last.at, hypothesis.interval))
-        };
-        for (first, tick) in ticks.iter().enumerate().filter(|(first, _)| whole(*first)) {
-            let Some(share) = Counts::of(between(&ticks[first..], tick.at, hold)).share() else {
+        for stretch in whole_stretches(&ticks, delta(hold), hypothesis.interval) {
+            let Some(share) = Counts::of(stretch).share() else {
                 continue;
             };
             let nearer = |i: usize, s: f64| s / hypothesis.probes[i].max.as_f64().max(1e-6);
@@ -299,6 +313,7 @@ mod tests {
             running,
             staged: 0,
             fresh: vec![],
+            launch_delay_s: None,
             clock_offset_ms: None,
             asked: vec![],
         }
@@ -321,6 +336,31 @@ mod tests {
         assert_eq!(found.killed, at(100.2));
         assert_eq!((found.gone, found.running), (Some(at(101.0)), Some(at(105.0))));
         assert_eq!((found.capacity, found.steady), (Some(at(110.0)), Some(at(110.0))));
+    }
+
+    #[test]
+    fn times_count_from_the_answer_also_when_the_kill_is_over() {
+        let origin = |intent: Intent, accepted: &[(IntentId, DateTime<Utc>)]| {
+            let accepted = accepted.iter().cloned().collect();
+            let found = &recovered(&plan(1), &[intent], &accepted, &[], &clean(0, 200))[0];
+            (found.killed, found.origins[&Stage::Killed])
+        };
+        let mut over = intent(1, 100.0);
+        over.state = IntentState::Resolved {
+            why: "whole".into(),
+            at: at(120.0),
+            tasks: vec![],
+        };
+        let answer = (over.id.clone(), at(100.2));
+        assert_eq!(origin(over.clone(), &[answer]), (at(100.2), Origin::Answer));
+        assert_eq!(origin(over, &[]), (at(100.0), Origin::Intent));
+        // Giving up is no answer: the kill may have come at any moment before.
+        let mut unanswered = intent(1, 100.0);
+        unanswered.state = IntentState::Ambiguous {
+            why: "reset".into(),
+            at: at(105.0),
+        };
+        assert_eq!(origin(unanswered, &[]), (at(100.0), Origin::Intent));
     }
 
     #[test]

@@ -187,6 +187,7 @@ mod tests {
             running: 12,
             staged: 0,
             fresh,
+            launch_delay_s: None,
             clock_offset_ms: Some(offset),
             asked: vec![],
         }

@@ -2,7 +2,7 @@
 
 use super::{State, Watch};
 use crate::model::experiment::{ProbeSpec, Reading, Sample, Source};
-use crate::model::ids::ClusterName;
+use crate::model::ids::{AppId, ClusterName};
 use crate::model::plan::Plan;
 use crate::model::report::{FreshTask, HealthPoint};
 use crate::model::snapshot::{App, Health, Task, TaskState};
@@ -108,6 +108,7 @@ impl Operator {
             let own = answers.iter().filter(|(of, _)| *of == app.id);
             measured.push(Measured::Health(HealthPoint {
                 asked: own.map(|(_, answer)| answer.clone()).collect(),
+                launch_delay_s: self.launch_delay_of(&plan.cluster, &app.id),
                 ..health_point(app, at, state.fresh(app), offset)
             }));
         }
@@ -140,6 +141,12 @@ impl Operator {
     fn clock_offset_of(&self, cluster: &ClusterName) -> Option<i64> {
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         seen.get(cluster)?.last.as_ref()?.info.as_ref()?.clock_offset_ms
+    }
+
+    /// For how long the launch queue holds back tasks of an app, as last seen: a look at the app alone does not tell.
+    fn launch_delay_of(&self, cluster: &ClusterName, app: &AppId) -> Option<u64> {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.get(cluster)?.last.as_ref()?.apps.get(app)?.launch_delay_s
     }
 }
 
@@ -179,6 +186,7 @@ fn health_point(app: &App, at: DateTime<Utc>, fresh: Vec<FreshTask>, offset: Opt
         running: count(&|s| *s == TaskState::Running),
         staged: count(&|s| matches!(s, TaskState::Staging | TaskState::Starting)),
         fresh,
+        launch_delay_s: app.launch_delay_s,
         clock_offset_ms: offset,
         asked: vec![],
     }

@@ -1,12 +1,13 @@
 //! What came of it: recovery by stage, harm, before against after.
 
 use super::{Block, Cell, Mark, Table, code, text};
-use crate::model::experiment::Control;
-use crate::model::report::{KillRecovery, Report, Stage, StageSummary};
+use crate::model::experiment::{Control, Group, Sample};
+use crate::model::report::{KillRecovery, Origin, Report, Stage, StageSummary};
 use crate::model::text::{capital, count};
 use crate::model::verdict::{Counts, Difference, HypothesisResult};
-use crate::report::words::{clock, percent, points, seconds, some};
+use crate::report::words::{clock, percent, points, ratio, seconds, some};
 use chrono::{DateTime, TimeDelta, Utc};
+use std::collections::BTreeSet;
 
 /// How long a stage took, or for how long at least it was not reached.
 fn stage(report: &Report, recovery: &KillRecovery, reached: Option<DateTime<Utc>>) -> Cell {
@@ -122,12 +123,57 @@ pub(super) fn recoveries(report: &Report) -> Vec<Block> {
         ],
         rows,
     }));
-    blocks.push(Block::Text(
-        "Times count from the answer to the kill request. “> 300 s” means: not reached in the 300 s that were watched; \
-         such a time counts for a median for as long as it was watched (Kaplan and Meier)."
-            .into(),
-    ));
+    blocks.push(Block::Text(format!(
+        "{} “> 300 s” means: not reached in the 300 s that were watched; such a time counts for a median for as long \
+         as it was watched (Kaplan and Meier).",
+        counted_from(report)
+    )));
+    blocks.extend(held_back(report).map(Block::Text));
     blocks
+}
+
+/// Kills after which Marathon held the replacement back: it does so after tasks that failed, and then a slow
+/// recovery is not the app's alone.
+fn held_back(report: &Report) -> Option<String> {
+    let said: Vec<String> = real_recoveries(report)
+        .filter_map(|kill| {
+            let over = |at: DateTime<Utc>| kill.capacity.is_some_and(|whole| at > whole);
+            let looks = report.health.iter().filter(|look| {
+                look.at > kill.killed
+                    && !over(look.at)
+                    && kill.app.as_ref().is_none_or(|app| *app == look.app)
+            });
+            let longest = looks
+                .filter_map(|look| look.launch_delay_s)
+                .max()
+                .filter(|s| *s > 0)?;
+            Some(format!("step {} for up to {longest} s", kill.step))
+        })
+        .collect();
+    (!said.is_empty()).then(|| {
+        format!(
+            "Marathon's launch queue held replacements back, as it does after tasks that failed: {}.",
+            said.join(", ")
+        )
+    })
+}
+
+/// From what the times of the stages count.
+fn counted_from(report: &Report) -> String {
+    let unanswered = |r: &&KillRecovery| r.origins.get(&Stage::Killed) == Some(&Origin::Intent);
+    let steps: BTreeSet<u32> = real_recoveries(report)
+        .filter(unanswered)
+        .map(|r| r.step)
+        .collect();
+    if steps.is_empty() {
+        return "Times count from the answer to the kill request.".into();
+    }
+    let steps: Vec<_> = steps.iter().map(u32::to_string).collect();
+    format!(
+        "Times count from the answer to the kill request; of step {} the moment of an answer is not known, and they \
+         count from the moment at which the kill was decided on.",
+        steps.join(", ")
+    )
 }
 
 pub(super) fn harm(report: &Report) -> Vec<Block> {
@@ -180,10 +226,17 @@ pub(super) fn harm(report: &Report) -> Vec<Block> {
     blocks
 }
 
-/// What load balancers made up for since the first kill; `None` when they made up for nothing.
+/// What the load balancers of the app that was hit made up for since the first kill; `None` when they made up
+/// for nothing.
 fn masked(report: &Report) -> Option<String> {
-    let from = report.intents.iter().map(|intent| intent.at).min()?;
-    let seen = report.samples.iter().filter(|sample| sample.at >= from);
+    let kills = report.intents.iter().filter(|intent| intent.may_have_killed());
+    let from = kills.map(|intent| intent.at).min()?;
+    let probes = &report.plan.hypothesis.probes;
+    let hit = |sample: &Sample| {
+        let probe = probes.iter().find(|p| p.name == sample.probe);
+        probe.is_some_and(|p| p.group() == Group::Experiment)
+    };
+    let seen = report.samples.iter().filter(|s| s.at >= from && hit(s));
     let (redispatches, retries) = seen.filter_map(|sample| sample.reading.detail()?.masked).fold(
         (0_u64, 0_u64),
         |(redispatches, retries), masked| {
@@ -244,7 +297,7 @@ pub(super) fn differences(report: &Report) -> Vec<Block> {
             control,
             experiment,
             "Difference",
-            "95 % sure within",
+            "95 % sure each way",
             "Tolerated",
             "Says",
         ],
@@ -300,7 +353,7 @@ fn slow_ends(differences: &[Difference], control: &'static str, experiment: &'st
                 control,
                 experiment,
                 "Times as long",
-                "95 % sure within",
+                "95 % sure each way",
                 "Tolerated",
                 "Says",
             ],
@@ -362,11 +415,6 @@ fn pairs(difference: &Difference, control: &'static str, experiment: &'static st
     ];
     blocks.extend(chance.map(Block::Text));
     blocks
-}
-
-fn ratio(number: f64) -> String {
-    let text = format!("{number:.2}");
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 #[cfg(test)]
@@ -453,6 +501,64 @@ mod tests {
     }
 
     #[test]
+    fn both_ends_of_an_interval_are_said_to_be_one_sided() {
+        let heads: Vec<&str> = differences(&sample::slots())
+            .iter()
+            .filter_map(|block| match block {
+                Block::Table(table) => Some(table.head.clone()),
+                _ => None,
+            })
+            .flatten()
+            .filter(|name| name.contains('%'))
+            .collect();
+        assert_eq!(
+            heads,
+            [
+                "95 % sure each way",
+                "Slowest 1 % take at least",
+                "95 % sure each way"
+            ]
+        );
+    }
+
+    #[test]
+    fn times_are_said_to_count_from_what_they_count_from() {
+        let mut report = sample::held();
+        assert_eq!(
+            counted_from(&report),
+            "Times count from the answer to the kill request."
+        );
+        report.recoveries[1].origins.insert(Stage::Killed, Origin::Intent);
+        let said = counted_from(&report);
+        assert!(
+            said.contains("; of step 2 the moment of an answer is not known"),
+            "{said}"
+        );
+    }
+
+    #[test]
+    fn a_launch_delay_is_said_beside_the_recovery_that_it_slowed() {
+        let mut report = sample::held();
+        assert_eq!(held_back(&report), None);
+        let (second, third) = (&report.recoveries[1], &report.recoveries[2]);
+        let (from, whole, last) = (second.killed, second.capacity.unwrap(), third.killed);
+        for look in &mut report.health {
+            let after = (look.at - from).num_seconds();
+            look.launch_delay_s = match look.at {
+                at if at > whole && at < last => Some(90),
+                at if at > from && at < last => u64::try_from(20 - after).ok(),
+                _ => None,
+            };
+        }
+        assert_eq!(
+            held_back(&report).as_deref(),
+            Some(
+                "Marathon's launch queue held replacements back, as it does after tasks that failed: step 2 for up to 20 s."
+            )
+        );
+    }
+
+    #[test]
     fn a_rehearsal_shows_no_recovery() {
         let blocks = recoveries(&sample::rehearsed());
         assert!(matches!(blocks.as_slice(), [Block::Text(text)] if text.starts_with("A rehearsal")));
@@ -460,28 +566,55 @@ mod tests {
 
     #[test]
     fn what_a_balancer_made_up_for_is_said_apart_from_what_was_bad() {
-        use crate::model::experiment::{Detail, Masked, Reading};
-        let mut report = crate::report::sample::held();
+        let mut report = sample::held();
         assert_eq!(masked(&report), None);
         let killed = report.intents.iter().map(|i| i.at).min().unwrap();
-        for sample in &mut report.samples {
-            if let Reading::Seen { detail, .. } = &mut sample.reading {
-                let late = sample.at >= killed && sample.at < killed + TimeDelta::seconds(2);
-                let masked = Masked {
-                    redispatches: if late { 20 } else { 0 },
-                    // Before the first kill, so none of ours.
-                    retries: u32::from(sample.at < killed),
-                };
-                *detail = Some(Box::new(Detail {
-                    masked: Some(masked),
-                    ..Detail::default()
-                }));
-            }
-        }
+        made_up_for(&mut report, |sample| {
+            let late = sample.at >= killed && sample.at < killed + TimeDelta::seconds(2);
+            // Before the first kill, so none of ours.
+            (if late { 20 } else { 0 }, u32::from(sample.at < killed))
+        });
         let said = masked(&report).unwrap();
         assert!(
             said.contains("to another task and made 0 attempts again"),
             "{said}"
         );
+    }
+
+    #[test]
+    fn what_a_balancer_made_up_for_counts_from_the_first_real_kill_and_for_the_app_that_was_hit() {
+        let mut report = sample::slots();
+        report.intents[0].sham = true;
+        let (sham, killed) = (report.intents[0].at, report.intents[3].at);
+        report.intents[1].sham = true;
+        made_up_for(&mut report, |sample| {
+            let after_sham = sham <= sample.at && sample.at < killed;
+            (u32::from(after_sham), 0)
+        });
+        assert_eq!(masked(&report), None, "only shams so far");
+        // A probe of the app that is left alone sees retries that no kill has caused.
+        made_up_for(&mut report, |sample| {
+            (u32::from(sample.probe.as_str() == "cart-tasks"), 0)
+        });
+        assert!(masked(&report).is_some());
+        report.plan.hypothesis.probes[1].control_for = Some("cart-edge".into());
+        assert_eq!(masked(&report), None);
+    }
+
+    /// Redispatches and retries for every sample that saw something.
+    fn made_up_for(report: &mut Report, of: impl Fn(&Sample) -> (u32, u32)) {
+        use crate::model::experiment::{Detail, Masked, Reading};
+        for sample in &mut report.samples {
+            let (redispatches, retries) = of(sample);
+            if let Reading::Seen { detail, .. } = &mut sample.reading {
+                *detail = Some(Box::new(Detail {
+                    masked: Some(Masked {
+                        redispatches,
+                        retries,
+                    }),
+                    ..Detail::default()
+                }));
+            }
+        }
     }
 }

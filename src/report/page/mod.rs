@@ -72,8 +72,13 @@ pub(super) enum Block {
     Facts(Vec<(&'static str, Cell)>),
     List(Vec<String>),
     Table(Table),
-    /// The chart, with what it shows for those who can't see it.
-    Chart(String),
+    /// The chart.
+    Chart {
+        /// What it shows, for those who can't see it.
+        words: String,
+        /// What to say where only a part of it fits on the screen.
+        hint: String,
+    },
 }
 
 pub(super) struct Table {
@@ -194,8 +199,23 @@ fn happened(report: &Report) -> Vec<Block> {
     let caveat = asked.then(|| Block::Text(each_task::CAVEAT.into()));
     caveat
         .into_iter()
-        .chain([Block::Chart(chart_in_words(report))])
+        .chain([Block::Chart {
+            words: chart_in_words(report),
+            hint: chart_hint(report),
+        }])
         .collect()
+}
+
+/// A small screen shows the beginning, and the abort is rarely there.
+fn chart_hint(report: &Report) -> String {
+    let abort = report.abort.as_ref().map(|aborted| {
+        let at = aborted.at.format("%H:%M:%S");
+        format!("; the abort is at {at} UTC")
+    });
+    format!(
+        "Wider than this screen: scroll it sideways{}.",
+        abort.unwrap_or_default()
+    )
 }
 
 fn chart_in_words(report: &Report) -> String {

@@ -121,6 +121,9 @@ pub(super) fn speed(report: &Report) -> Vec<Block> {
         ));
     }
     facts.push(("Abort journalled", text(format!("{} UTC", clock(aborted.at)))));
+    if let Some(killed) = last_kill(report, aborted) {
+        facts.push(("Last kill to the abort", text(seconds(aborted.at - killed))));
+    }
     if unbounded.is_empty() {
         facts.push((
             "Last possible effect of a kill",
@@ -140,6 +143,12 @@ pub(super) fn speed(report: &Report) -> Vec<Block> {
     facts.push(after_breach(report));
     blocks.push(Block::Facts(facts));
     blocks
+}
+
+/// When the last kill before an abort took effect.
+fn last_kill(report: &Report, aborted: &Aborted) -> Option<DateTime<Utc>> {
+    let kills = report.recoveries.iter().map(|kill| kill.killed);
+    kills.filter(|killed| *killed <= aborted.at).max()
 }
 
 fn after_breach(report: &Report) -> (&'static str, Cell) {
@@ -182,6 +191,24 @@ mod tests {
                 .any(|share| share > 0.01),
             "there was one before"
         );
+    }
+
+    #[test]
+    fn the_delay_from_the_last_kill_to_the_abort_is_said() {
+        let of = |report: &Report| {
+            speed(report).into_iter().find_map(|block| match block {
+                Block::Facts(facts) => facts
+                    .into_iter()
+                    .find(|(label, _)| *label == "Last kill to the abort")
+                    .map(|(_, cell)| cell),
+                _ => None,
+            })
+        };
+        let mut report = sample::disproved();
+        assert_eq!(of(&report), Some(text("5.9 s")));
+        report.recoveries.clear();
+        assert_eq!(of(&report), None, "an abort before the first kill has none");
+        assert_eq!(of(&sample::held()), None);
     }
 
     #[test]

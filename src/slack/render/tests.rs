@@ -222,6 +222,7 @@ fn view(t: &str, phase: Phase) -> RunView {
             denied: None,
             approval_expires: Some(at(1_800)),
             started: (!awaiting).then(|| at(60)),
+            accepted: Default::default(),
             intents: if awaiting {
                 vec![]
             } else {

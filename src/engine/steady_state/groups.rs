@@ -116,6 +116,13 @@ impl Comparison {
         }
     }
 
+    /// Sums, and how they came about; with fewer than two blocks on a side nothing is known of that.
+    fn in_blocks(&mut self, blocks: Sides<Vec<f64>>) {
+        if blocks.before.len() > 1 && blocks.after.len() > 1 {
+            self.basis = Basis::Blocks(blocks);
+        }
+    }
+
     fn pairs(pairs: Vec<Pair>) -> Self {
         Self {
             experiment: pairs.iter().map(|p| p.experiment).sum(),
@@ -262,7 +269,7 @@ impl<'a> Seen<'a> {
         let mut comparison = Comparison::sums(Counts::of(&ticks.after), Counts::of(&ticks.before));
         comparison.answers = self.answers(probe, &ticks);
         let shares = |ticks: &[Tick], from, to| shares(ticks, stretches(from, to));
-        comparison.basis = Basis::Blocks(Sides {
+        comparison.in_blocks(Sides {
             before: ticks.before.first().map_or_else(Vec::new, |first| {
                 shares(&ticks.before, first.at, self.quiet_until())
             }),
@@ -278,7 +285,7 @@ impl<'a> Seen<'a> {
     }
 
     /// What a probe saw after kills up to an abort, against what it saw after the shams before it. An aborted slot
-    /// has no partner, so the slots are cut into blocks; where there are too few of them the sums alone count.
+    /// has no partner, so the slots are cut into blocks.
     pub fn aborted(&self, probe: &ProbeName, abort: DateTime<Utc>, control: Counts) -> Comparison {
         let mut comparison = Comparison::sums(self.after_kills(probe, abort), control);
         let ticks = self.ticks(probe);
@@ -290,13 +297,10 @@ impl<'a> Seen<'a> {
             });
             shares(&ticks, blocks)
         };
-        let blocks = Sides {
+        comparison.in_blocks(Sides {
             before: side(true),
             after: side(false),
-        };
-        if blocks.before.len() > 1 && blocks.after.len() > 1 {
-            comparison.basis = Basis::Blocks(blocks);
-        }
+        });
         comparison
     }
 

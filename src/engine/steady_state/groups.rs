@@ -3,7 +3,7 @@
 //! Nothing is judged here. Which stretches belong to which group follows from the declared design, the
 //! plan and the intents alone, never from what the samples show.
 
-use super::intervals::{self, Interval};
+use super::intervals::{self, ERROR, Interval};
 use super::recovery::may_have_killed;
 use super::verdict::Findings;
 use super::{Tick, covers, delta, latency, later};
@@ -459,6 +459,24 @@ impl<'a> Seen<'a> {
             },
         };
         comparison
+    }
+
+    /// Whether the app that is hit and the reference app moved alike before the first kill: how much more the one changed
+    /// from the first half of that time to the second. Only where a verdict rests on that.
+    pub fn trend(&self, probe: &ProbeSpec) -> Option<Interval> {
+        let Control::Reference { .. } = self.findings.plan.hypothesis.control else {
+            return None;
+        };
+        let other = self.findings.plan.hypothesis.counterpart(&probe.name)?;
+        let own = self.sides(&self.ticks(&probe.name)).before;
+        let other = self.sides(&self.ticks(&other.name)).before;
+        let (first, last) = (own.first()?.at, own.last()?.at);
+        let middle = first + (last - first) / 2;
+        let change = |ticks: &[Tick]| {
+            let (early, late) = ticks.split_at(ticks.partition_point(|tick| tick.at <= middle));
+            intervals::newcombe(Counts::of(late), Counts::of(early), ERROR)
+        };
+        Some(intervals::less(change(&own)?, change(&other)?))
     }
 
     /// The two groups before the first kill, where two apps are watched: they should not differ.

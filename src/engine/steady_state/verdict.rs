@@ -315,7 +315,7 @@ impl Judged<'_> {
             .collect(),
             limits: self.limits(),
             design: control.label().into(),
-            about_design: about(self.findings.plan),
+            about_design: about(self.findings.plan, self.findings.intents),
             pairs: self.progress(),
             differences: self.differences,
         }

@@ -435,6 +435,36 @@ fn several_probes_need_all_to_hold_and_one_to_disprove() {
         .check(Completed, Inconclusive, "not known yet, pair 0 of 5");
 }
 
+#[test]
+fn the_probe_that_disproved_is_the_one_that_is_spoken_of() {
+    let found = Run::new(ORDER).bad('K', 2, 60.0).with(|run| {
+        // This one saw next to nothing: its difference may be anything, and shows nothing.
+        run.plan.hypothesis.probes.push(probe("slo", Role::Verdict));
+        let few = (0..run.ended as i32).map(|s| seen("slo", f64::from(s), u32::from(s % 7 == 0), 1));
+        run.samples.extend(few.collect::<Vec<_>>());
+    });
+    let verdict = found.check(Completed, Disproved, "yes (probe edge is worse after a kill");
+    assert!(
+        verdict.sentence.contains(" Bad answers (edge): 2 % after a kill"),
+        "{}",
+        verdict.sentence
+    );
+}
+
+#[test]
+fn a_run_that_was_cut_short_says_how_many_slots_it_took_of_those_planned() {
+    let found = Run::new(ORDER)
+        .aborted(FIRST + EVERY * 2.0 + 4.0, limit())
+        .verdict();
+    assert!(
+        found
+            .about_design
+            .starts_with("Design: sham slots (1 real, 2 sham of 5 and 5 planned, same app)."),
+        "{}",
+        found.about_design
+    );
+}
+
 /// Two apps side by side: no slots, one kill every two minutes.
 fn beside(control: Control) -> Run {
     Run::new("KKK").with(|run| {
@@ -542,6 +572,17 @@ fn a_reference_app_takes_away_what_happened_to_both() {
     };
     let found = reference().check(Completed, Held, "no difference");
     assert_eq!(found.design, "moderate (reference app)");
+    let moved = |run: &mut Run| set(run, "edge", FIRST / 2.0, FIRST, 2);
+    let trend = |verdict: &Verdict| {
+        let told = verdict
+            .limits
+            .iter()
+            .find(|l| l.contains("more than the reference app"));
+        told.expect("the trend before is told").clone()
+    };
+    let (alike, apart) = (trend(&found), trend(&reference().with(moved).verdict()));
+    assert!(alike.contains("changed by 0 points more"), "{alike}");
+    assert!(apart.contains("changed by +2.00 points more"), "{apart}");
     reference().with(|run| set(run, "edge", FIRST, 999.0, 3)).check(
         Completed,
         Disproved,

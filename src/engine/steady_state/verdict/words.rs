@@ -6,6 +6,7 @@ use crate::engine::steady_state::recovery::peak;
 use crate::engine::steady_state::{percent, span};
 use crate::model::experiment::{AbortCause, Control, Source};
 use crate::model::plan::Plan;
+use crate::model::run::Intent;
 use crate::model::text::{capital, count};
 use crate::model::verdict::{Difference, HypothesisResult, Outcome};
 
@@ -17,12 +18,14 @@ impl Judged<'_> {
             Outcome::Completed | Outcome::Skipped => capital(&hypothesis.to_string()),
         };
         let mut text = format!("{lead}. {}.", self.kills());
-        // The probe that decides is the one that is nearest to, or farthest beyond, its margin.
-        let beyond = |d: &Difference| d.high - d.margin;
-        if let Some(d) = self
-            .differences
-            .iter()
-            .max_by(|a, b| beyond(a).total_cmp(&beyond(b)))
+        // The probe that decides is the one that is nearest to, or farthest beyond, its margin: among those that
+        // disproved, where one did.
+        let beyond = |d: &Difference| (d.says == HypothesisResult::Disproved, d.high - d.margin);
+        let order = |a: &&Difference, b: &&Difference| {
+            let (a, b) = (beyond(a), beyond(b));
+            a.0.cmp(&b.0).then(a.1.total_cmp(&b.1))
+        };
+        if let Some(d) = self.differences.iter().max_by(order)
             && let (Some(p1), Some(p2)) = (d.experiment().share(), d.control().share())
         {
             let (experiment, control) = self.places();
@@ -204,6 +207,16 @@ impl Judged<'_> {
             }
         }
         for probe in plan.hypothesis.verdict_probes() {
+            if let Some(trend) = self.seen.trend(probe) {
+                limits.push(format!(
+                    "Probe {}: from the first to the second half of the time before, the app that was hit changed by {} points \
+                     more than the reference app, 95 % sure each way {} to {}; it rests on both moving alike.",
+                    probe.name,
+                    points(trend.difference),
+                    points(trend.low),
+                    points(trend.high)
+                ));
+            }
             if let Some(before) = self.seen.before(probe).map(|b| b.interval(ERROR)) {
                 limits.push(format!(
                     "Probe {}: before the first kill the two apps differed by {} points, 95 % sure each way {} to {}.",
@@ -292,7 +305,7 @@ pub(super) fn design(control: &Control) -> &'static str {
 }
 
 /// What the design can and cannot tell, in the fixed words of `steady-state` §3.3.
-pub(super) fn about(plan: &Plan) -> String {
+pub(super) fn about(plan: &Plan, intents: &[Intent]) -> String {
     match &plan.hypothesis.control {
         Control::BeforeAfter => {
             "Design: before/after (same app). A difference here may have any cause that came at the same time; only gross outages stand out.".into()
@@ -300,8 +313,14 @@ pub(super) fn about(plan: &Plan) -> String {
         Control::Sham { settle, .. } => {
             let shams = plan.steps.iter().filter(|s| s.is_sham()).count();
             let real = plan.steps.len() - shams;
+            let taken = intents.iter().filter(|i| i.sham).count();
+            let made = intents.iter().filter(|i| i.may_have_killed()).count();
+            let of = match (made, taken) == (real, shams) {
+                true => String::new(),
+                false => format!(" of {real} and {shams} planned"),
+            };
             format!(
-                "Design: sham slots ({real} real, {shams} sham, same app). A difference here is not explained by slow drift. Effects lasting longer than the {} settle time would be missed.",
+                "Design: sham slots ({made} real, {taken} sham{of}, same app). A difference here is not explained by slow drift. Effects lasting longer than the {} settle time would be missed.",
                 span(*settle)
             )
         }

@@ -7,6 +7,7 @@
 
 mod small_world;
 
+use heartbreak::model::run::{Intent, IntentState};
 use small_world::{SmallWorld, name};
 use std::time::Duration;
 
@@ -28,9 +29,15 @@ async fn main() {
             world.asks_for_a_run(n).await;
         }
         for n in 0..POLICIES {
-            world.until(n, "armed", |run| !run.intents.is_empty()).await;
+            // An intent is there before its request leaves: only one that was answered is behind us.
+            let answered =
+                |i: &Intent| matches!(i.state, IntentState::Acked { .. } | IntentState::Resolved { .. });
+            world
+                .until(n, "past its first kill", |run| run.intents.iter().any(answered))
+                .await;
         }
         let sent = world.outside.sent().len();
+        assert_eq!(sent, POLICIES, "one kill each, and the next in a minute");
         for n in 0..POLICIES {
             tokio::time::sleep(Duration::from_millis(17)).await;
             let probe = format!("{}-{}", name("probe", n), (n + round) % PROBES);

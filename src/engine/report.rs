@@ -22,11 +22,7 @@ pub fn assemble(
     // the same line.
     let samples = lines::judged_all(&run.plan.hypothesis, &samples).into_owned();
     let recoveries = recovery::of_run(run, &health, &samples);
-    let armed = run
-        .intents
-        .iter()
-        .find(|i| recovery::may_have_killed(i))
-        .map(|i| i.at);
+    let armed = run.intents.iter().find(|i| i.may_have_killed()).map(|i| i.at);
     let to = run.ended.or_else(|| samples.last().map(|s| s.at));
     let harm = match (armed, to) {
         (Some(from), Some(to)) => recovery::harm(&run.plan.hypothesis, &samples, from, to),

@@ -77,7 +77,7 @@ pub struct Hypothesis {
 }
 
 /// How many times as long the slowest 1 % of answers may take where nothing else is declared (`steady-state` §4.4).
-const LATENCY_MARGIN: f64 = 1.5;
+pub const LATENCY_MARGIN: f64 = 1.5;
 
 impl Hypothesis {
     /// The probes that can abort.

@@ -211,7 +211,7 @@ impl Operator {
                 clock.sleep(due - now).await;
             }
             if watch.lock().stopped {
-                for probe in &plan.hypothesis.probes {
+                for probe in plan.hypothesis.abort_probes() {
                     let (policy, probe) = (plan.policy.to_string(), probe.name.to_string());
                     metrics::gauge!("heartbreak_evidence_ratio", "policy" => policy, "probe" => probe)
                         .set(0.0);

@@ -58,17 +58,12 @@ async fn measure(ask: &Ask<'_>, source: &Graphite, memory: &mut Memory) -> Resul
             ));
         }
     };
-    let now = answer
-        .date
-        .as_deref()
-        .and_then(|date| DateTime::parse_from_rfc2822(date).ok());
-    let now = now.map(|now| now.timestamp());
+    let now = answer.now().map(|now| now.timestamp());
     let (value, time) = last_complete(points, now)?;
-    // What is drawn from it was long ago, where a series ends before the present.
-    let step = points.windows(2).last().map_or(0, |pair| pair[1].1 - pair[0].1);
-    let oldest = step
-        .max(i64::try_from(ask.every.as_secs()).unwrap_or(i64::MAX))
-        .saturating_mul(2);
+    // A series may end long before the present.
+    let step = step(points)?;
+    let oldest = i64::try_from(ask.oldest().as_secs()).unwrap_or(i64::MAX);
+    let oldest = oldest.max(step.saturating_mul(2));
     if let Some(age) = now.map(|now| now - time - step).filter(|age| *age > oldest) {
         return Err(format!(
             "the last bucket ({}) ended {age} s ago, more than two samples",
@@ -91,18 +86,24 @@ fn clock(time: i64) -> String {
         .map_or_else(|| time.to_string(), |t| t.format("%H:%M:%S UTC").to_string())
 }
 
-/// The newest bucket that has ended; without a clock, the last but one.
-fn last_complete(points: &[(Option<f64>, i64)], now: Option<i64>) -> Result<(Option<f64>, i64), String> {
+/// Seconds from one bucket to the next.
+fn step(points: &[(Option<f64>, i64)]) -> Result<i64, String> {
     let [.., (_, before), (_, last)] = points else {
         return Err(
             "the target gives fewer than two buckets in 15 minutes, so none is known to be complete".into(),
         );
     };
-    let step = last - before;
-    if step <= 0 {
-        return Err("the buckets are not in order".into());
+    match last - before {
+        step @ 1.. => Ok(step),
+        _ => Err("the buckets are not in order".into()),
     }
-    let complete = |time: i64| now.map_or(time < *last, |now| time + step <= now);
+}
+
+/// The newest bucket that has ended; without a clock, the last but one.
+fn last_complete(points: &[(Option<f64>, i64)], now: Option<i64>) -> Result<(Option<f64>, i64), String> {
+    let step = step(points)?;
+    let last = points.last().map(|(_, time)| *time);
+    let complete = |time: i64| now.map_or(Some(time) < last, |now| time + step <= now);
     let found = points.iter().rev().find(|(_, time)| complete(*time));
     found
         .copied()

@@ -10,7 +10,6 @@
 use super::wire::{MOST_BODY, excerpt};
 use super::{Ask, Memory, number, prometheus};
 use crate::model::experiment::{Influxdb, Reading, ValueRule};
-use chrono::DateTime;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -58,10 +57,9 @@ async fn measure(ask: &Ask<'_>, source: &Influxdb, memory: &mut Memory) -> Resul
     match (answer.status, read) {
         (200, Ok(read)) => {
             let (time, value) = one_number(&read)?;
-            let now = answer.date.as_deref();
-            let now = now.and_then(|date| DateTime::parse_from_rfc2822(date).ok());
+            let now = answer.now();
             let age = now.map(|now| now.timestamp_millis().saturating_sub(time));
-            let oldest = i64::try_from(ask.every.as_millis() * 2).unwrap_or(i64::MAX);
+            let oldest = i64::try_from(ask.oldest().as_millis()).unwrap_or(i64::MAX);
             // The server's clock is told in whole seconds.
             if let Some(age) = age.filter(|age| *age > oldest.saturating_add(1_000)) {
                 return Err(format!(

@@ -77,6 +77,11 @@ struct Ask<'a> {
 }
 
 impl Ask<'_> {
+    /// The oldest that an answer may be: two samples.
+    fn oldest(&self) -> Duration {
+        self.every * 2
+    }
+
     /// One GET.
     ///
     /// # Errors

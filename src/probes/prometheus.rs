@@ -36,7 +36,7 @@ async fn measure(ask: &Ask<'_>, source: &Prometheus) -> Result<(f64, Option<f64>
         query(ask, source, freshness.as_ref()),
     );
     let age = age.map_err(|why| format!("how fresh the series is can't be said: {why}"))?;
-    let oldest = ask.every.as_secs_f64() * 2.0;
+    let oldest = ask.oldest().as_secs_f64();
     if let Some(age) = age.filter(|age| *age < 0.0) {
         return Err(format!(
             "the series is dated {} s in the future: clocks differ, and how old it is can't be said",

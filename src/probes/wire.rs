@@ -7,6 +7,7 @@
 use super::addresses::{Door, NoAddress};
 use crate::model::experiment::Phases;
 use bytes::Bytes;
+use chrono::{DateTime, FixedOffset};
 use http_body_util::{BodyExt, Empty};
 use hyper::client::conn::http1;
 use hyper::header;
@@ -46,6 +47,13 @@ pub(super) struct Answer {
     /// Whether that is all of it.
     pub whole: bool,
     pub phases: Phases,
+}
+
+impl Answer {
+    /// The moment of the answer by the server's own clock, in whole seconds; `None` where it tells none.
+    pub fn now(&self) -> Option<DateTime<FixedOffset>> {
+        DateTime::parse_from_rfc2822(self.date.as_deref()?).ok()
+    }
 }
 
 /// No answer, or none that could be read to its end.

@@ -4,7 +4,6 @@
 //! plan and the intents alone, never from what the samples show.
 
 use super::intervals::{self, ERROR, Interval};
-use super::recovery::may_have_killed;
 use super::verdict::Findings;
 use super::{Tick, covers, delta, latency, later};
 use crate::model::experiment::{Control, ProbeSpec};
@@ -45,7 +44,7 @@ pub(super) fn slots(findings: &Findings<'_>) -> Vec<Slot> {
         .filter_map(|intent| {
             let slot = findings.plan.step(intent.step)?.slot?;
             let to = later(intent.at, window);
-            (slot.sham == intent.sham && (slot.sham || may_have_killed(intent))).then_some(Slot {
+            (slot.sham == intent.sham && (slot.sham || intent.may_have_killed())).then_some(Slot {
                 pair: slot.pair,
                 sham: slot.sham,
                 from: intent.at,
@@ -365,9 +364,12 @@ impl<'a> Seen<'a> {
             .max(interval * 2)
     }
 
-    /// Whether a probe watched all of the time from the first kill to the end.
+    /// Whether a probe watched all of the time from the first kill to the end of the watch: the last that any probe saw,
+    /// as a run ends a moment later.
     pub fn watched_to_the_end(&self, probe: &ProbeName) -> bool {
-        let (from, to) = (self.first_kill, self.over());
+        let last = self.findings.samples.iter().map(|sample| sample.at).max();
+        let (from, over) = (self.first_kill, self.over());
+        let to = last.map_or(over, |last| last.min(over));
         let ticks = self.ticks(probe);
         let inside = stretch(&ticks, from, later(to, Duration::from_millis(1)));
         covers(inside, from, to, self.hole(probe, to - from) / 2)

@@ -9,8 +9,6 @@ use crate::model::verdict::{HypothesisResult, LatencyDifference, Pair, Times};
 use hdrhistogram::Histogram;
 use std::collections::BTreeMap;
 
-/// The ratio that is tolerated when nothing else is declared (`steady-state` §4.4).
-pub const MARGIN: f64 = 1.5;
 /// Answers that each group needs before its 99th percentile means anything.
 const ANSWERS_MIN: u64 = 1_000;
 /// Blocks that each side needs to be drawn from: with three the interval is far too sure of itself.
@@ -223,6 +221,7 @@ fn p99(histogram: &Histogram<u32>) -> f64 {
 mod tests {
     use super::*;
     use crate::engine::steady_state::testing::Dice;
+    use crate::model::experiment::LATENCY_MARGIN;
     use crate::model::verdict::Counts;
 
     /// So many blocks of so many answers: log-normal, median 20 ms, 99th percentile 200 ms, times `factor`
@@ -253,15 +252,15 @@ mod tests {
 
     #[test]
     fn the_slow_end_holds_or_is_disproved_by_its_ratio() {
-        let same = compare(&world(10, 3_000, 1.0), MARGIN).unwrap();
+        let same = compare(&world(10, 3_000, 1.0), LATENCY_MARGIN).unwrap();
         assert_eq!(same.says, HypothesisResult::Held, "{same:?}");
         assert!((same.control_p99_ms - 200.0).abs() < 20.0, "{same:?}");
         assert_eq!((same.experiment_answers, same.control_answers), (30_000, 30_000));
-        let twice = compare(&world(10, 3_000, 2.0), MARGIN).unwrap();
+        let twice = compare(&world(10, 3_000, 2.0), LATENCY_MARGIN).unwrap();
         assert_eq!(twice.says, HypothesisResult::Disproved, "{twice:?}");
         assert!((twice.ratio - 2.0).abs() < 0.2, "{twice:?}");
         assert_eq!(
-            compare(&world(10, 3_000, 2.0), MARGIN).unwrap(),
+            compare(&world(10, 3_000, 2.0), LATENCY_MARGIN).unwrap(),
             twice,
             "no dice of the moment"
         );
@@ -291,13 +290,17 @@ mod tests {
 
     #[test]
     fn too_few_answers_or_blocks_say_nothing() {
-        assert_eq!(compare(&world(10, 99, 1.0), MARGIN), None);
-        assert_eq!(compare(&world(4, 3_000, 2.0), MARGIN), None);
+        assert_eq!(compare(&world(10, 99, 1.0), LATENCY_MARGIN), None);
+        assert_eq!(compare(&world(4, 3_000, 2.0), LATENCY_MARGIN), None);
         let mut old = world(5, 3_000, 2.0);
-        assert!(compare(&old, MARGIN).is_some());
+        assert!(compare(&old, LATENCY_MARGIN).is_some());
         old[0].control_times = Times::default();
-        assert_eq!(compare(&old, MARGIN), None, "a pair without times is none");
-        assert_eq!(compare(&[], MARGIN), None);
+        assert_eq!(
+            compare(&old, LATENCY_MARGIN),
+            None,
+            "a pair without times is none"
+        );
+        assert_eq!(compare(&[], LATENCY_MARGIN), None);
     }
 
     /// The control group's answers as those before the first kill, the others as those after it; with an app beside
@@ -319,7 +322,7 @@ mod tests {
     fn after_is_compared_with_before_less_what_an_app_beside_it_did() {
         let says = |factor: f64, other: Option<f64>| {
             let [before, after] = sides(10, factor, other);
-            let found = compare_sides(&before, &after, MARGIN).unwrap();
+            let found = compare_sides(&before, &after, LATENCY_MARGIN).unwrap();
             assert_eq!(
                 (found.experiment_answers, found.control_answers),
                 (30_000, 30_000)
@@ -343,9 +346,9 @@ mod tests {
     #[test]
     fn a_side_with_too_few_blocks_or_answers_says_nothing() {
         let [before, after] = sides(10, 2.0, None);
-        assert!(compare_sides(&before[..5], &after[..5], MARGIN).is_some());
-        assert_eq!(compare_sides(&before[..4], &after, MARGIN), None);
-        assert_eq!(compare_sides(&before, &after[..4], MARGIN), None);
+        assert!(compare_sides(&before[..5], &after[..5], LATENCY_MARGIN).is_some());
+        assert_eq!(compare_sides(&before[..4], &after, LATENCY_MARGIN), None);
+        assert_eq!(compare_sides(&before, &after[..4], LATENCY_MARGIN), None);
         let thin = |blocks: &[Block]| -> Vec<Block> {
             let few = |block: &Block| Block {
                 own: (0..99).map(|_| block.own.counts().next().unwrap().0).collect(),
@@ -353,7 +356,7 @@ mod tests {
             };
             blocks.iter().map(few).collect()
         };
-        assert_eq!(compare_sides(&thin(&before), &after, MARGIN), None);
-        assert_eq!(compare_sides(&before, &thin(&after), MARGIN), None);
+        assert_eq!(compare_sides(&thin(&before), &after, LATENCY_MARGIN), None);
+        assert_eq!(compare_sides(&before, &thin(&after), LATENCY_MARGIN), None);
     }
 }

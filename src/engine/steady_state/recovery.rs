@@ -52,7 +52,7 @@ fn recovered(
     samples: &[Sample],
 ) -> Vec<KillRecovery> {
     let ticks = ticks_of_abort_probes(&plan.hypothesis, samples);
-    let kills: Vec<&Intent> = intents.iter().filter(|intent| may_have_killed(intent)).collect();
+    let kills: Vec<&Intent> = intents.iter().filter(|intent| intent.may_have_killed()).collect();
     let replaced: BTreeMap<&AppId, Vec<Replaced>> = plan
         .apps
         .ids()
@@ -94,11 +94,6 @@ fn recovered(
 /// Median and worst of every stage over the kills of a run that was watched until a moment.
 pub fn summaries(recoveries: &[KillRecovery], until: Option<DateTime<Utc>>) -> Vec<StageSummary> {
     stages::summaries(recoveries, until)
-}
-
-/// Whether this intent was, or may have been, a kill.
-pub fn may_have_killed(intent: &Intent) -> bool {
-    intent.may_have_killed()
 }
 
 /// What each probe counted from the first kill to the end, probes that only observe included.

@@ -4,11 +4,11 @@
 //! app, an app beside it, an app that is left alone, or only the time before. How much a verdict can be
 //! trusted depends on that, and every verdict says so.
 
+mod untested;
 mod words;
 
 use super::groups::{Comparison, Seen, Slot};
 use super::intervals::{self, ERROR, Interval};
-use super::recovery::may_have_killed;
 use super::{Tick, later, percent, span};
 use crate::model::experiment::{AbortCause, Control, Group, ProbeSpec, Sample};
 use crate::model::ids::ProbeName;
@@ -18,6 +18,7 @@ use crate::model::report::KillRecovery;
 use crate::model::run::{Aborted, Intent, IntentState};
 use crate::model::verdict::{Counts, Difference, HypothesisResult, Outcome, Pair, Progress, Verdict};
 use chrono::{DateTime, Utc};
+use untested::{rehearsal, skipped};
 use words::{about, caused_by_the_kill, points};
 
 /// The label of a run that was aborted because a probe saw harm (`steady-state` §7.1).
@@ -62,7 +63,7 @@ pub fn verdict(findings: &Findings<'_>) -> Verdict {
     let made: Vec<&Intent> = findings
         .intents
         .iter()
-        .filter(|intent| may_have_killed(intent))
+        .filter(|intent| intent.may_have_killed())
         .collect();
     let rehearsed = findings.intents.iter().any(|intent| {
         let slot = findings.plan.step(intent.step).is_some_and(|step| step.is_sham());
@@ -570,7 +571,7 @@ impl Judged<'_> {
     }
 
     fn recovered(&self) -> Recovered {
-        let steps = self.findings.intents.iter().filter(|i| may_have_killed(i));
+        let steps = self.findings.intents.iter().filter(|i| i.may_have_killed());
         let mut unknown = None;
         for intent in steps {
             match self.recovered_from(intent.step, self.findings.ended) {
@@ -624,85 +625,6 @@ impl Judged<'_> {
                 "the app had not recovered from step {step} within {within}"
             ))
         }
-    }
-}
-
-fn skipped(findings: &Findings<'_>) -> Verdict {
-    let word = findings.abort.map(|abort| abort.cause.word().to_owned());
-    let words = findings.abort.map(|abort| abort.cause.to_string());
-    let given = findings.skipped.map(ToOwned::to_owned);
-    let reason = given
-        .clone()
-        .or(word)
-        .unwrap_or_else(|| "no kill was made".into());
-    let because = given
-        .or(words)
-        .unwrap_or_else(|| "no kill left the operator".into());
-    not_tested(
-        &findings.plan.hypothesis.control,
-        Outcome::Skipped,
-        reason,
-        format!("Not tested. No kill was made: {because}."),
-        "no kill was made",
-    )
-}
-
-fn rehearsal(findings: &Findings<'_>) -> Verdict {
-    let control = &findings.plan.hypothesis.control;
-    let steps = findings.plan.steps.len();
-    let shams = findings.intents.iter().filter(|intent| intent.sham).count();
-    let told =
-        format!("Not tested. Rehearsal: {shams} of {steps} steps were written down, nothing was killed.");
-    match findings.abort {
-        Some(abort) => not_tested(
-            control,
-            Outcome::Aborted,
-            abort.cause.word().into(),
-            format!("{told} Ended early: {}.", abort.cause),
-            "a rehearsal kills nothing",
-        ),
-        None if shams < steps => not_tested(
-            control,
-            Outcome::Aborted,
-            "cut short".into(),
-            told,
-            "a rehearsal kills nothing",
-        ),
-        None => not_tested(
-            control,
-            Outcome::Completed,
-            String::new(),
-            told,
-            "a rehearsal kills nothing",
-        ),
-    }
-}
-
-fn not_tested(
-    control: &Control,
-    outcome: Outcome,
-    reason: String,
-    sentence: String,
-    because: &str,
-) -> Verdict {
-    let within = match outcome {
-        Outcome::Skipped => "Stayed within limits: not tested (no kill was made).",
-        Outcome::Completed | Outcome::Aborted => "Stayed within limits: not tested (nothing was killed).",
-    };
-    Verdict {
-        outcome,
-        hypothesis: HypothesisResult::NotTested,
-        reason,
-        sentence,
-        lines: vec![
-            within.into(),
-            caused_by_the_kill(control, HypothesisResult::NotTested, because),
-        ],
-        limits: vec!["Nothing was tested.".into()],
-        design: control.label().into(),
-        about_design: String::new(),
-        differences: vec![],
-        pairs: None,
     }
 }
 

@@ -58,6 +58,10 @@ pub(super) fn is_of_another_time(query: &str) -> bool {
 /// `timestamp()` gives the moment of the evaluation, however old the series is (Prometheus' documentation of it).
 pub(super) fn is_selector(text: &str) -> bool {
     let bare = bare(text);
+    // A comment would take with it what is written around the selector.
+    if bare.contains('\n') {
+        return false;
+    }
     let (name, labels) = match bare.split_once('{') {
         Some((name, rest)) => (name, rest.trim_end().strip_suffix('}')),
         None => (bare.as_str(), Some("")),
@@ -181,6 +185,7 @@ mod tests {
             "x)) or vector(0) or max((x",
             "up{job=\"a\"} > 0",
             "up{job=\"a\"",
+            "up # all of them",
         ] {
             assert!(!is_selector(text), "{text}");
         }

@@ -1,5 +1,6 @@
 //! Verdicts about how long the slowest answers took.
 
+use super::two_apps::beside;
 use super::*;
 use crate::engine::steady_state::monitor::Monitor;
 use crate::model::experiment::{Detail, Http, Reading, Source};

@@ -29,10 +29,8 @@ pub enum Format {
     /// For machines and people.
     Yaml,
     /// For spreadsheets; `forecast` only.
-    #[value(hide = true)]
     Csv,
     /// For calendars; `forecast` only.
-    #[value(hide = true)]
     Ics,
 }
 
